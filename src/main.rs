@@ -1,0 +1,2 @@
+//! The `pgseal` command.
+fn main() {}

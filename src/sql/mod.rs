@@ -1,0 +1,151 @@
+//! Statement analysis: a type system that proves where each literal, parameter and output column belongs.
+//!
+//! [`analyze`] gives exactly one [`Verdict`]. It knows no wire, no cryptography and no key: an edit says
+//! *what* is to be sealed for which class, and the session seals.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::catalog::Class;
+use crate::datum::{Oid, Purpose};
+
+/// What the proxy does with one query text. There is no "unknown, so forward".
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Proved to touch no protected column; its bytes go on as they came.
+    Forward(Untouched),
+    /// Touches protected relations in ways that we can carry out.
+    Rewrite(Arc<Plan>),
+    /// Anything else, including everything that we do not understand.
+    Refuse(Refusal),
+}
+
+/// Proof that a text reaches no protected column.
+#[derive(Clone, Debug)]
+pub struct Untouched {
+    /// What it does to the session's knowledge.
+    pub effects: Effects,
+}
+
+/// How to carry out a text.
+#[derive(Debug)]
+pub struct Plan {
+    /// The statements in their order; exactly one when the text came by Parse.
+    pub statements: Vec<Statement>,
+    /// Edits of the whole text, in ascending order, disjoint.
+    pub edits: Vec<Edit>,
+    /// Roles of `$1`, `$2`, ...
+    pub parameters: Vec<Parameter>,
+    /// What it does to the session's knowledge.
+    pub effects: Effects,
+}
+
+/// One statement of a text.
+#[derive(Debug)]
+pub struct Statement {
+    /// Its bytes in the text, for positions.
+    pub range: Range<usize>,
+    /// Columns of its result, `None` where the analysis proves nothing about them but that none is sealed
+    /// (a forwarded statement, or one that gives no rows).
+    pub outputs: Option<Vec<Output>>,
+    /// True for a lone SELECT (or VALUES, TABLE) that changes nothing: a value that cannot be opened may
+    /// then be answered by an error in its place.
+    pub read_only: bool,
+}
+
+/// One result column.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// What it holds.
+    pub value: OutputValue,
+    /// Where the server will say it comes from, in RowDescription: relation and attribute number for a plain
+    /// column reference (the view's for a view, the parent's for a partition), `None` for zeros.
+    pub origin: Option<(Oid, i16)>,
+}
+
+/// What a result column holds.
+#[derive(Clone, Debug)]
+pub enum OutputValue {
+    /// Not encrypted.
+    Plain,
+    /// One sealed value.
+    Sealed(Arc<Class>),
+    /// An array of sealed values (`array_agg(email)`).
+    SealedArray(Arc<Class>),
+}
+
+/// What a parameter is.
+#[derive(Clone, Debug)]
+pub enum Parameter {
+    /// Not encrypted.
+    Plain,
+    /// Sealed before it is sent.
+    Sealed(Use),
+    /// An array whose elements are each sealed (`= ANY($1)`).
+    SealedArray(Use),
+}
+
+/// How a constant or parameter of a protected column is used.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// The class that it belongs to.
+    pub class: Arc<Class>,
+    /// Stored, or only compared; stored if both.
+    pub purpose: Purpose,
+    /// The type that the statement itself gives it (an explicit cast, a number token), as a type's object id;
+    /// for arrays that of the element. `None`: unknown, so what the client declares, else the column's type.
+    pub source: Option<Oid>,
+}
+
+/// A replacement at token positions.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// Bytes of the client's text that are replaced (empty: an insertion).
+    pub range: Range<usize>,
+    /// By what.
+    pub replacement: Replacement,
+}
+
+/// What an edit puts in.
+#[derive(Clone, Debug)]
+pub enum Replacement {
+    /// This text: a storage type, a qualified name.
+    Text(String),
+    /// A literal sealed by the session, written with its storage cast.
+    Sealed {
+        /// Its class, purpose and type.
+        usage: Use,
+        /// The literal's value: a string's content, or a number or boolean as it stands (with its sign).
+        value: String,
+    },
+    /// An array literal (`'{a,b}'`), each element sealed.
+    SealedArray {
+        /// Class, purpose and type of the elements.
+        usage: Use,
+        /// The array in text form.
+        value: String,
+    },
+}
+
+/// What a text does to the session's knowledge once it has run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// It may change the effective search path (SET, RESET, set_config, SET ROLE, DISCARD, the end of a
+    /// transaction, a function, or anything that was not understood).
+    pub search_path: bool,
+    /// It may change the catalog (DDL, or anything that was not understood).
+    pub catalog: bool,
+    /// It may drop prepared statements (DEALLOCATE, DISCARD).
+    pub prepared: bool,
+    /// It may change settings that are not reported to clients (extra_float_digits, bytea_output).
+    pub settings: bool,
+}
+
+/// Why a text is not carried out. Holds no value.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Stub; becomes an enum.
+    pub reason: String,
+    /// Byte offset in the client's text.
+    pub at: Option<usize>,
+}
