@@ -71,3 +71,142 @@ impl fmt::Display for ColumnName {
         write!(f, "{}.{}", self.relation, self.column)
     }
 }
+
+/// One database's relations, types and functions, as read from the server at one instant.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// `current_database()`.
+    pub database: String,
+    /// `server_version_num`, 150003 for 15.3.
+    pub server_version: u32,
+    /// Tables, views, partitions, foreign tables, sequences, of every schema (those of pg_catalog and
+    /// information_schema without their columns).
+    pub relations: Vec<Relation>,
+    /// Enum types and domains.
+    pub types: Vec<NamedType>,
+    /// Functions and procedures outside pg_catalog and information_schema that may reach a protected relation.
+    pub functions: Vec<Function>,
+}
+
+/// A row of pg_class with what depends on it.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// `pg_class.oid`.
+    pub oid: Oid,
+    /// Schema and name.
+    pub name: RelationName,
+    /// `pg_class.relkind`.
+    pub kind: RelationKind,
+    /// Its columns in order, dropped ones left out.
+    pub columns: Vec<Attribute>,
+    /// Direct parents of a partition or an inheritance child.
+    pub parents: Vec<Oid>,
+    /// A view's (or materialized view's) definition, as `pg_get_viewdef` gives it under an empty search path.
+    pub definition: Option<String>,
+    /// Constraints, indexes, policies, triggers and rules.
+    pub dependents: Vec<Dependent>,
+    /// Other relations that its rewrite rules (a view's own SELECT rule too) depend on.
+    pub rule_references: Vec<Oid>,
+}
+
+/// `pg_class.relkind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is PostgreSQL's kind of that name")]
+pub enum RelationKind {
+    Table,
+    PartitionedTable,
+    View,
+    MaterializedView,
+    ForeignTable,
+    Sequence,
+    CompositeType,
+}
+
+/// A row of pg_attribute.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    /// `attnum`.
+    pub number: i16,
+    /// `attname`.
+    pub name: String,
+    /// `atttypid`.
+    pub type_oid: Oid,
+    /// `atttypmod`.
+    pub modifier: i32,
+    /// `attnotnull`.
+    pub not_null: bool,
+    /// The default's expression, as `pg_get_expr` gives it (a generated column's too).
+    pub default: Option<String>,
+    /// `attgenerated` is set.
+    pub generated: bool,
+    /// `attidentity` is set.
+    pub identity: bool,
+}
+
+/// Something on a table that uses columns of it.
+#[derive(Clone, Debug)]
+pub struct Dependent {
+    /// What it is.
+    pub kind: DependentKind,
+    /// Its name.
+    pub name: String,
+    /// The attribute numbers that it uses.
+    pub columns: Vec<i16>,
+    /// Its definition or expression where it has one.
+    pub expression: Option<String>,
+}
+
+/// Kinds of [`Dependent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DependentKind {
+    /// A row security policy.
+    Policy,
+    /// A CHECK constraint.
+    Check,
+    /// A PRIMARY KEY or UNIQUE constraint, or a unique index.
+    Unique,
+    /// An exclusion constraint.
+    Exclusion,
+    /// A FOREIGN KEY, on the referencing table.
+    ForeignKey,
+    /// The same seen from the referenced table.
+    ReferencedBy,
+    /// A plain index over columns: `btree`, `hash`, ... is in `expression`.
+    Index,
+    /// An index over an expression or with a predicate.
+    ExpressionIndex,
+    /// The partition key.
+    PartitionKey,
+    /// A BEFORE ROW trigger.
+    BeforeRowTrigger,
+    /// Another trigger that has a WHEN condition.
+    ConditionalTrigger,
+    /// A rewrite rule other than a view's.
+    Rule,
+}
+
+/// An enum type or a domain.
+#[derive(Clone, Debug)]
+pub struct NamedType {
+    /// `pg_type.oid`.
+    pub oid: Oid,
+    /// `pg_type.typarray`.
+    pub array_oid: Oid,
+    /// Schema and name.
+    pub name: RelationName,
+    /// Labels of an enum in order; `None` for a domain.
+    pub labels: Option<Vec<String>>,
+}
+
+/// A function or procedure.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// `pg_proc.oid`.
+    pub oid: Oid,
+    /// Schema and name.
+    pub name: RelationName,
+    /// Its source text (`prosrc`, and the body of BEGIN ATOMIC by `pg_get_function_sqlbody`).
+    pub body: String,
+    /// The relation whose row type it returns, if any.
+    pub returns_rows_of: Option<Oid>,
+}

@@ -149,3 +149,36 @@ pub struct Refusal {
     /// Byte offset in the client's text.
     pub at: Option<usize>,
 }
+
+/// How a text reached the proxy.
+#[derive(Clone, Copy, Debug)]
+pub enum Arrival<'a> {
+    /// By Query: any number of statements, no parameters.
+    Query,
+    /// By Parse: at most one statement; the types that the client declared for the first parameters (0: none).
+    Parse {
+        /// Object ids of types.
+        declared: &'a [Oid],
+    },
+}
+
+/// What a statement is analysed under, beside its own text.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Policy and catalog.
+    pub schema: &'a Schema,
+    /// The effective search path: what `current_schemas(true)` gives, the session's own `pg_temp_N` and
+    /// `pg_catalog` included.
+    pub search_path: &'a [String],
+    /// The session's `standard_conforming_strings`.
+    pub standard_conforming_strings: bool,
+    /// True if `client_encoding` is UTF8.
+    pub utf8: bool,
+    /// Tells whether a prepared statement or cursor of this name has a plan that touches a protected relation.
+    pub is_protected_plan: &'a dyn Fn(&str) -> bool,
+}
+
+/// A policy joined with a catalog: relations whose columns have classes, views typed, functions and
+/// relations that may not be touched with the reason.
+#[derive(Debug, Default)]
+pub struct Schema {}
