@@ -28,7 +28,7 @@ pub struct Untouched {
 }
 
 /// How to carry out a text.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Plan {
     /// The statements in their order; exactly one when the text came by Parse.
     pub statements: Vec<Statement>,
@@ -41,7 +41,7 @@ pub struct Plan {
 }
 
 /// One statement of a text.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Statement {
     /// Its bytes in the text, for positions.
     pub range: Range<usize>,
@@ -54,7 +54,7 @@ pub struct Statement {
 }
 
 /// One result column.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Output {
     /// What it holds.
     pub value: OutputValue,
@@ -64,7 +64,7 @@ pub struct Output {
 }
 
 /// What a result column holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum OutputValue {
     /// Not encrypted.
     Plain,
@@ -75,7 +75,7 @@ pub enum OutputValue {
 }
 
 /// What a parameter is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Parameter {
     /// Not encrypted.
     Plain,
@@ -86,7 +86,7 @@ pub enum Parameter {
 }
 
 /// How a constant or parameter of a protected column is used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Use {
     /// The class that it belongs to.
     pub class: Arc<Class>,
@@ -98,7 +98,7 @@ pub struct Use {
 }
 
 /// A replacement at token positions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Edit {
     /// Bytes of the client's text that are replaced (empty: an insertion).
     pub range: Range<usize>,
@@ -107,7 +107,7 @@ pub struct Edit {
 }
 
 /// What an edit puts in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Replacement {
     /// This text: a storage type, a qualified name.
     Text(String),
@@ -130,8 +130,8 @@ pub enum Replacement {
 /// What a text does to the session's knowledge once it has run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// It may change the effective search path (SET, RESET, set_config, SET ROLE, DISCARD, the end of a
-    /// transaction, a function, or anything that was not understood).
+    /// It may change the effective search path (SET, RESET, set_config, SET ROLE, DISCARD, a
+    /// function whose body may, or anything that was not understood).
     pub search_path: bool,
     /// It may change the catalog (DDL, or anything that was not understood).
     pub catalog: bool,
@@ -139,6 +139,10 @@ pub struct Effects {
     pub prepared: bool,
     /// It may change settings that are not reported to clients (extra_float_digits, bytea_output).
     pub settings: bool,
+    /// It may end a transaction (COMMIT, ROLLBACK, ROLLBACK TO), which undoes what the transaction changed of
+    /// the above. Such a statement does not set `search_path` or `catalog` by itself: the session knows
+    /// whether anything in the transaction did.
+    pub transaction_end: bool,
 }
 
 /// Why a text is not carried out. Holds no value.
