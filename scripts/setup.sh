@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Installs what is missing on Debian or Ubuntu, and says what to do elsewhere.
+#
+#   scripts/setup.sh server      PostgreSQL's programs (server, psql, pgbench)
+#   scripts/setup.sh components  rustfmt and clippy
+#   scripts/setup.sh libclang    what the test oracle is built with
+#
+# What is there is left as it is: installing a package again would upgrade it, and restart a server.
+set -euo pipefail
+
+main() {
+    have cc || packages 'a C compiler' build-essential
+    have cargo || fail 'cargo is missing: install Rust, https://rustup.rs'
+    local wanted
+    for wanted in "$@"; do "$wanted"; done
+}
+
+server() {
+    [ -n "$(postgres_folder)" ] && have psql || packages 'the PostgreSQL server' postgresql
+    [ -n "$(postgres_folder)" ] || fail 'PostgreSQL was installed, but its server is not under /usr/lib/postgresql'
+}
+
+components() {
+    local component
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 && continue
+        have rustup || fail "cargo $component is missing, and there is no rustup to install it with"
+        rustup component add "${component/#fmt/rustfmt}"
+    done
+}
+
+libclang() {
+    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || compgen -G '/usr/lib/*/libclang*.so*' >/dev/null ||
+        packages 'libclang' libclang-dev
+}
+
+# The folder of the newest server, or nothing.
+postgres_folder() {
+    local folder
+    for folder in "${PGSEAL_TEST_PG_BIN:-}" $(compgen -G '/usr/lib/postgresql/*/bin' | sort -t/ -k5 -rn) ${PATH//:/ }; do
+        if [ -x "$folder/postgres" ] && [ -x "$folder/initdb" ]; then
+            echo "$folder"
+            return
+        fi
+    done
+}
+
+# packages WHAT NAME...
+packages() {
+    local what=$1
+    shift
+    have apt-get || fail "$what is missing, and there is no apt-get: install it by your system's means"
+    echo "installing $what: $*"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" ||
+        fail "$what could not be installed: try apt-get install $*"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo "$@"
+    else
+        fail "this needs root and there is no sudo: run as root: $*"
+    fi
+}
+
+have() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+main "$@"
