@@ -1,28 +1,10 @@
 //! The server's catalog as the analysis needs it, and the queries that fill it.
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::crypto::{Binding, Mode};
 use crate::datum::{Oid, Type};
-
-/// A relation's qualified name, folded and unquoted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RelationName {
-    /// The schema.
-    pub schema: String,
-    /// The name in it.
-    pub name: String,
-}
-
-/// A column's qualified name, as refusals and logs show it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ColumnName {
-    /// The table.
-    pub relation: RelationName,
-    /// The column.
-    pub column: String,
-}
+pub use crate::policy::{ColumnName, RelationName};
 
 /// The physical type of a protected column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,18 +39,6 @@ impl Class {
             && self.binding == other.binding
             && self.key == other.key
             && self.storage == other.storage
-    }
-}
-
-impl fmt::Display for RelationName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.schema, self.name)
-    }
-}
-
-impl fmt::Display for ColumnName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.relation, self.column)
     }
 }
 
@@ -152,8 +122,11 @@ pub struct Dependent {
     pub name: String,
     /// The attribute numbers that it uses.
     pub columns: Vec<i16>,
-    /// Its definition or expression where it has one.
+    /// Its definition or expression where it has one, see [`DependentKind`]; `None` too if it could not be read,
+    /// so a kind that needs one and has none is opaque.
     pub expression: Option<String>,
+    /// The relation at the other end of a foreign key, and its columns in the order of `columns`.
+    pub other_end: Option<(Oid, Vec<i16>)>,
 }
 
 /// Kinds of [`Dependent`].
