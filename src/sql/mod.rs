@@ -3,6 +3,8 @@
 //! [`analyze`] gives exactly one [`Verdict`]. It knows no wire, no cryptography and no key: an edit says
 //! *what* is to be sealed for which class, and the session seals.
 
+pub mod lex;
+
 use std::ops::Range;
 use std::sync::Arc;
 
