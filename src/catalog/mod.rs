@@ -1,10 +1,20 @@
 //! The server's catalog as the analysis needs it, and the queries that fill it.
+//!
+//! Whoever has a connection runs [`PROLOGUE`], [`QUERIES`] and [`EPILOGUE`] over it, and hands the rows to a
+//! [`Loader`]; this module has no connection and holds no credentials.
+
+mod load;
+mod queries;
+mod session;
 
 use std::sync::Arc;
 
 use crate::crypto::{Binding, Mode};
 use crate::datum::{Oid, Type};
 pub use crate::policy::{ColumnName, RelationName};
+pub use load::{CatalogError, Loader};
+pub use queries::{CatalogQuery, EPILOGUE, PROLOGUE, QUERIES, SESSION_QUERY};
+pub use session::SessionFacts;
 
 /// The physical type of a protected column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +81,8 @@ pub struct Relation {
     pub columns: Vec<Attribute>,
     /// Direct parents of a partition or an inheritance child.
     pub parents: Vec<Oid>,
-    /// A view's (or materialized view's) definition, as `pg_get_viewdef` gives it under an empty search path.
+    /// A view's (or materialized view's) definition, as `pg_get_viewdef` gives it under an empty search path;
+    /// `None` too if it could not be read, so a view without one is opaque.
     pub definition: Option<String>,
     /// Constraints, indexes, policies, triggers and rules.
     pub dependents: Vec<Dependent>,
@@ -105,7 +116,10 @@ pub struct Attribute {
     pub modifier: i32,
     /// `attnotnull`.
     pub not_null: bool,
-    /// The default's expression, as `pg_get_expr` gives it (a generated column's too).
+    /// It has a collation under which different strings may be equal.
+    pub nondeterministic_collation: bool,
+    /// The default's expression, as `pg_get_expr` gives it (a generated column's too); empty if it could not
+    /// be read.
     pub default: Option<String>,
     /// `attgenerated` is set.
     pub generated: bool,
@@ -132,13 +146,13 @@ pub struct Dependent {
 /// Kinds of [`Dependent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DependentKind {
-    /// A row security policy.
+    /// A row security policy: one for each of its USING and WITH CHECK expressions.
     Policy,
     /// A CHECK constraint.
     Check,
-    /// A PRIMARY KEY or UNIQUE constraint, or a unique index.
+    /// A PRIMARY KEY or UNIQUE constraint, or a unique index: the access method is in `expression`.
     Unique,
-    /// An exclusion constraint.
+    /// An exclusion constraint: its operators are in `expression`, with commas.
     Exclusion,
     /// A FOREIGN KEY, on the referencing table.
     ForeignKey,
@@ -146,13 +160,14 @@ pub enum DependentKind {
     ReferencedBy,
     /// A plain index over columns: `btree`, `hash`, ... is in `expression`.
     Index,
-    /// An index over an expression or with a predicate.
+    /// An index's expressions (with commas) or its predicate, one of each, beside its entry as `Unique`,
+    /// `Exclusion` or `Index` for plain columns.
     ExpressionIndex,
-    /// The partition key.
+    /// The partition key: `list`, `hash` or `range` is in `expression`; or the expressions in it.
     PartitionKey,
-    /// A BEFORE ROW trigger.
+    /// A BEFORE ROW trigger for INSERT or UPDATE, enabled or not: its WHEN condition, if any, is in `expression`.
     BeforeRowTrigger,
-    /// Another trigger that has a WHEN condition.
+    /// Another trigger that has a WHEN condition, which is in `expression`.
     ConditionalTrigger,
     /// A rewrite rule other than a view's.
     Rule,
@@ -178,8 +193,8 @@ pub struct Function {
     pub oid: Oid,
     /// Schema and name.
     pub name: RelationName,
-    /// Its source text (`prosrc`, and the body of BEGIN ATOMIC by `pg_get_function_sqlbody`).
+    /// Its source text (`prosrc`); for a body in BEGIN ATOMIC the names of the relations and functions in it.
     pub body: String,
-    /// The relation whose row type it returns, if any.
+    /// The relation whose row type (or an array of it) it returns, if any.
     pub returns_rows_of: Option<Oid>,
 }
