@@ -4,6 +4,7 @@
 //! *what* is to be sealed for which class, and the session seals.
 
 pub mod lex;
+pub mod scan;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -110,17 +110,80 @@ pub fn identifier(lexeme: &Lexeme, text: &str) -> Option<String> {
 }
 
 /// A word as PostgreSQL folds it: ASCII letters only.
-pub(crate) fn fold(word: &str) -> String {
+pub(in crate::sql) fn fold(word: &str) -> String {
     word.to_ascii_lowercase()
 }
 
 /// A name cut at 63 bytes, at a character's boundary.
-pub(crate) fn clip(name: &str) -> &str {
+pub(in crate::sql) fn clip(name: &str) -> &str {
     let mut end = name.len().min(MAX_IDENTIFIER);
     while !name.is_char_boundary(end) {
         end -= 1;
     }
     name.get(..end).unwrap_or(name)
+}
+
+/// A text with every escape of an `E''` constant decoded, wherever it stands; what is none stays as it is.
+pub(in crate::sql) fn decode_escapes(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let behind = rest.get(c.len_utf8()..).unwrap_or_default();
+        let (escape, after) =
+            Some(c).filter(|c| *c == '\\').and_then(|_| escape(behind)).unwrap_or((Escape::Char(c), behind));
+        match escape {
+            Escape::Byte(byte) => out.push(byte),
+            Escape::Char(c) => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            Escape::Unicode(unit) => {
+                let c = char::from_u32(unit).unwrap_or('\\');
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        rest = after;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A text with every escape of a `U&''` constant decoded, wherever it stands.
+pub(in crate::sql) fn decode_unicode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        let digits = if let Some(six) = rest.strip_prefix('+') { six.get(..6) } else { rest.get(..4) };
+        let decoded = digits.filter(|_| c == '\\').and_then(|digits| {
+            let behind = rest.split_at_checked(digits.len() + usize::from(digits.len() == 6))?.1;
+            Some((char::from_u32(hexadecimal(digits)?)?, behind))
+        });
+        match decoded {
+            Some((c, behind)) => {
+                out.push(c);
+                rest = behind;
+            }
+            None => out.push(c),
+        }
+    }
+    out
+}
+
+/// A text whose string constants do not go on over lines: what stands between two parts is taken out.
+pub(in crate::sql) fn join_continued(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(quote) = rest.find('\'') {
+        match continuation(rest.as_bytes(), quote + 1) {
+            Some(next) => {
+                out.push_str(rest.get(..quote).unwrap_or_default());
+                rest = rest.get(next + 1..).unwrap_or_default();
+            }
+            None => {
+                out.push_str(rest.get(..=quote).unwrap_or_default());
+                rest = rest.get(quote + 1..).unwrap_or_default();
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The parts of a constant in single quotes, their escapes and doubled quotes still in them.

@@ -21,6 +21,8 @@ pub use parse::{ParseProblem, Parsed, parse, with_stack};
 pub use scanner::{LexError, LexErrorKind, tokenize};
 pub use split::split;
 
+pub(super) use literal::{clip, decode_escapes, decode_unicode, fold, join_continued};
+
 /// A token of PostgreSQL and its bytes in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lexeme {

@@ -63,12 +63,12 @@ pub(super) fn is_space(byte: u8) -> bool {
 }
 
 /// True for the first byte of an identifier.
-pub(crate) fn is_identifier_start(byte: u8) -> bool {
+pub(super) fn is_identifier_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
 /// True for a further byte of an identifier.
-pub(crate) fn is_identifier_part(byte: u8) -> bool {
+pub(super) fn is_identifier_part(byte: u8) -> bool {
     is_identifier_start(byte) || byte.is_ascii_digit() || byte == b'$'
 }
 
