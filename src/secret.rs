@@ -2,15 +2,34 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
-/// `N` secret bytes. There is no `Clone`, no `PartialEq`, and `Debug` shows nothing.
-pub struct Secret<const N: usize>(Zeroizing<[u8; N]>);
+/// `N` secret bytes, on the heap so that moving them leaves no copy behind. There is no `Clone`, no
+/// `PartialEq`, and `Debug` shows nothing.
+pub struct Secret<const N: usize>(Box<Zeroizing<[u8; N]>>);
 
 impl<const N: usize> Secret<N> {
-    /// Takes the bytes in; the caller's copy is the caller's to wipe.
-    pub fn new(bytes: [u8; N]) -> Self {
-        Self(Zeroizing::new(bytes))
+    /// Takes the bytes in and wipes the argument; other copies are the caller's to wipe.
+    pub fn new(mut bytes: [u8; N]) -> Self {
+        let secret = Self(Box::new(Zeroizing::new(bytes)));
+        bytes.zeroize();
+        secret
+    }
+
+    /// A secret that `fill` writes in its place, so that it is never anywhere else.
+    ///
+    /// # Errors
+    /// What `fill` returns.
+    pub fn try_fill<E>(fill: impl FnOnce(&mut [u8; N]) -> Result<(), E>) -> Result<Self, E> {
+        let mut secret = Self(Box::new(Zeroizing::new([0; N])));
+        fill(&mut secret.0)?;
+        Ok(secret)
+    }
+
+    /// A copy of `bytes`; `None` unless there are exactly `N`.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; N] = bytes.try_into().ok()?;
+        Some(Self(Box::new(Zeroizing::new(*bytes))))
     }
 
     /// The one door: every use of key bytes is a call of this function.
@@ -32,5 +51,12 @@ mod tests {
     #[test]
     fn a_secret_does_not_print_its_bytes() {
         assert_eq!(format!("{:?}", Secret::new([0x41; 4])), "Secret<4>");
+    }
+
+    #[test]
+    fn only_the_right_number_of_bytes_becomes_a_secret() {
+        assert_eq!(Secret::<4>::from_slice(b"abcd").map(|s| *s.expose()), Some(*b"abcd"));
+        assert!(Secret::<4>::from_slice(b"abc").is_none());
+        assert!(Secret::<4>::from_slice(b"abcde").is_none());
     }
 }
