@@ -68,7 +68,10 @@ pub fn derive<const N: usize>(key: &Secret<32>, purpose: Purpose, family: &str, 
     derived
 }
 
-#[expect(clippy::expect_used, reason = "HKDF refuses only lengths above 8,160 bytes; ours are constants up to 64")]
+#[expect(
+    clippy::expect_used,
+    reason = "HKDF refuses only lengths above 8,160 bytes; ours are constants up to 64"
+)]
 fn expand(key: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
     Hkdf::<Sha256>::new(None, key.expose()).expand_multi_info(info, out).expect("at most 64 bytes")
 }

@@ -32,12 +32,13 @@ impl Siv {
         let start = out.len();
         // As in XAES: plaintext is read in its place, `out` sees ciphertext only.
         out.resize(start + 16 + plaintext.len(), 0);
-        let sealed =
-            out.get_mut(start..).and_then(|target| target.split_first_chunk_mut::<16>()).and_then(|(iv, body)| {
+        let sealed = out.get_mut(start..).and_then(|target| target.split_first_chunk_mut::<16>()).and_then(
+            |(iv, body)| {
                 let buffer = InOutBuf::new(plaintext, body).ok()?;
                 *iv = self.0.encrypt_inout_detached(associated_data, buffer).ok()?.into();
                 Some(())
-            });
+            },
+        );
         if sealed.is_none() {
             out.truncate(start);
             return Err(CipherFault);

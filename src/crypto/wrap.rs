@@ -67,7 +67,9 @@ mod tests {
         let wrapped = wrap_key(&kek, &[5; 24], "default", ID, &key).unwrap();
         assert_eq!(wrapped.len(), WRAPPED_LEN);
         assert_eq!(unwrap_key(&kek, "default", ID, &wrapped).unwrap().expose(), key.expose());
-        for (kek, name, id) in [([8; 32], "default", ID), ([7; 32], "defaulT", ID), ([7; 32], "default", KeyId([0; 4]))] {
+        for (kek, name, id) in
+            [([8; 32], "default", ID), ([7; 32], "defaulT", ID), ([7; 32], "default", KeyId([0; 4]))]
+        {
             assert!(unwrap_key(&Secret::new(kek), name, id, &wrapped).is_err(), "{name} {id}");
         }
         for at in 0..wrapped.len() {

@@ -1,1 +1,60 @@
-//! Stub.
+//! Data keys by name and version, wrapped by a key-encryption key, and the vault that seals with them.
+//!
+//! | module | what |
+//! |---|---|
+//! | `keys` | [`Keys`], the immutable snapshot that every worker shares |
+//! | `vault` | [`Vault`], one worker's sealing and opening: caches and nonces |
+//! | `file` | [`Keyring`], what the keyring file says |
+//! | `kek` | [`KekProvider`] and the providers |
+//! | `disk` | durable writes, the lock, and who may read |
+//!
+//! The file is documented in `docs/format.md`. `serve` calls [`load`] at start and on reload; commands that
+//! change keys go through [`Keyring::create`] and [`Keyring::update`].
+
+mod disk;
+mod file;
+mod kek;
+mod keys;
+mod vault;
+
+use std::path::{Path, PathBuf};
+
+pub use disk::DiskError;
+pub use file::{Entry, Keyring, KeyringError, Problem, Wrap};
+pub use kek::{KekError, KekProvider, KekSource, WrapContext};
+pub use keys::{AbsentKey, DataKey, Keys, State};
+pub use vault::{OpenError, SealError, Vault};
+
+/// Fills its argument with unpredictable bytes.
+pub type Entropy = Box<dyn FnMut(&mut [u8]) -> Result<(), EntropyError> + Send>;
+
+/// No random bytes are to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no random bytes")]
+pub struct EntropyError;
+
+/// The operating system's random bytes.
+pub fn os_entropy() -> Entropy {
+    Box::new(|bytes| getrandom::fill(bytes).map_err(|_| EntropyError))
+}
+
+/// Reads a keyring file and unwraps the keys that `serve` needs: staged, active and retiring ones.
+///
+/// `kek` names a key-encryption key to use instead of those that the file names, for a machine on which it
+/// lies elsewhere.
+///
+/// # Errors
+/// The file cannot be read or may be read by others, says something that it may not, or its keys do not
+/// unwrap. The text names file, place and reason.
+pub fn load(path: &Path, kek: Option<&str>) -> Result<Keys, KeyringError> {
+    Keyring::read(path)?.unlock(path, kek)
+}
+
+/// Makes the folder that a keyring is to be in, for its owner only, and returns it.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_folder_of(path: &Path) -> Result<PathBuf, DiskError> {
+    disk::make_folder(path)?;
+    Ok(disk::folder_of(path))
+}
