@@ -37,8 +37,7 @@ pub fn init(keyring: &Path, kek: &str) -> anyhow::Result<Initialized> {
     let made = source.create_if_absent(&folder, &mut entropy)?;
     let provider = source.open(&folder)?;
     let mut ring = Keyring::new(source.to_string());
-    let key_id =
-        ring.add(FIRST_KEY, State::Active, provider.as_ref(), &mut entropy, Timestamp::now())?;
+    let key_id = ring.add(FIRST_KEY, State::Active, provider.as_ref(), &mut entropy, Timestamp::now())?;
     ring.create(keyring, &mut entropy)?;
     keyring::load(keyring, None).context("the new keyring does not open")?;
     let kek_made = match &source {

@@ -110,7 +110,10 @@ impl KekSource {
             path: path.clone(),
             reason,
         })?;
-        let beside = folder_of(&absolute).canonicalize().ok() == folder.canonicalize().ok();
+        let beside = match (folder_of(&absolute).canonicalize(), folder.canonicalize()) {
+            (Ok(own), Ok(keyring)) => own == keyring,
+            (Err(_), _) | (_, Err(_)) => false,
+        };
         Ok(Self::File(match absolute.file_name() {
             Some(name) if beside => name.into(),
             _ => absolute,
