@@ -58,13 +58,24 @@ SELECT pg_catalog.current_schemas(true)::pg_catalog.text[],
        pg_catalog.current_setting('server_version_num'),
        pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace::pg_catalog.text";
 
+/// Opens a query with the relations of this database that somebody else has locked, or waits to lock, exclusively.
+macro_rules! locked {
+    () => {
+        "\
+WITH locked AS MATERIALIZED (
+  SELECT l.relation FROM pg_catalog.pg_locks l
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
+    AND l.database = (SELECT b.oid FROM pg_catalog.pg_database b
+                      WHERE b.datname = pg_catalog.current_database()))"
+    };
+}
+
 const DATABASE: &str = "\
 SELECT pg_catalog.current_database(), pg_catalog.current_setting('server_version_num')";
 
-const RELATIONS: &str = "\
-WITH locked AS MATERIALIZED (
-  SELECT l.relation FROM pg_catalog.pg_locks l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())
+const RELATIONS: &str = concat!(
+    locked!(),
+    "
 SELECT c.oid, n.nspname, c.relname, c.relkind,
        CASE WHEN c.relkind IN ('v', 'm') AND c.oid >= 16384 AND NOT EXISTS (
               SELECT FROM pg_catalog.pg_rewrite r
@@ -75,12 +86,12 @@ SELECT c.oid, n.nspname, c.relname, c.relkind,
             THEN pg_catalog.pg_get_viewdef(c.oid) END
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
-ORDER BY c.oid";
+ORDER BY c.oid"
+);
 
-const COLUMNS: &str = "\
-WITH locked AS MATERIALIZED (
-  SELECT l.relation FROM pg_catalog.pg_locks l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid())
+const COLUMNS: &str = concat!(
+    locked!(),
+    "
 SELECT a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull,
        a.attgenerated <> '', a.attidentity <> '',
        CASE WHEN d.oid IS NULL THEN NULL
@@ -92,7 +103,8 @@ JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped
   AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
-ORDER BY a.attrelid, a.attnum";
+ORDER BY a.attrelid, a.attnum"
+);
 
 const PARENTS: &str = "\
 SELECT i.inhrelid, i.inhparent
@@ -111,10 +123,9 @@ ORDER BY 1, 2";
 /// Columns: relation, kind, name, attribute numbers, expression, the other relation and its attribute numbers.
 ///
 /// What `pg_depend` knows of a policy's, index's or trigger's use of columns stands in for a list of its own.
-const DEPENDENTS: &str = "\
-WITH locked AS MATERIALIZED (
-  SELECT l.relation FROM pg_catalog.pg_locks l
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()),
+const DEPENDENTS: &str = concat!(
+    locked!(),
+    ",
 uses AS MATERIALIZED (
   SELECT d.classid, d.objid, d.refobjid AS relid,
          pg_catalog.array_agg(DISTINCT d.refobjsubid ORDER BY d.refobjsubid) AS columns
@@ -215,7 +226,8 @@ UNION ALL
    AND u.relid = r.ev_class
   WHERE r.ev_class >= 16384 AND r.rulename <> '_RETURN'
 ) d
-ORDER BY d.relid, d.kind, d.name, d.expression";
+ORDER BY d.relid, d.kind, d.name, d.expression"
+);
 
 const TYPES: &str = "\
 SELECT t.oid, t.typarray, n.nspname, t.typname, t.typtype, e.enumlabel
