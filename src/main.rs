@@ -1,2 +1,7 @@
 //! The `pgseal` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pgseal::cli::main()
+}

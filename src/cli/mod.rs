@@ -1,3 +1,227 @@
-//! Stub.
+//! The command line: one file for each command, and what they share.
+//!
+//! Flags are also read from the environment, as `PGSEAL_` and the flag's name. Exit codes are in [`Exit`] and in
+//! docs/cli.md.
 
+mod check;
+mod database;
 pub mod init;
+mod logging;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// How a command ended, for whoever started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, and nothing is wrong. Warnings may have been printed.
+    Success = 0,
+    /// The policy, the keyring or the database is not as it has to be, or the statement would be refused.
+    Problems = 1,
+    /// The command line is wrong (clap's own code for it).
+    Usage = 2,
+    /// The database cannot be reached, or refuses the login.
+    NoDatabase = 3,
+    /// Anything else: a file that cannot be read, a port that is taken.
+    Failure = 4,
+}
+
+/// A transparent encrypting proxy for PostgreSQL.
+///
+/// pgseal stands between an application and its database, speaks the PostgreSQL protocol on both sides, encrypts
+/// the columns that a policy file names on their way to the server and decrypts them on their way back.
+#[derive(Debug, Parser)]
+#[command(name = "pgseal", version, max_term_width = 100, after_long_help = GETTING_STARTED)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const GETTING_STARTED: &str = "\
+Getting started:
+  1. Make a keyring:            pgseal init --keyring keys/keyring.toml --kek file:keys/kek
+  2. Name columns in a policy:  see policies/quickstart.toml and docs/policy.md
+  3. Check the policy:          pgseal check --policy policy.toml --database postgres://me@db.internal/app
+  4. Start the proxy:           pgseal serve --listen 127.0.0.1:6432 --upstream db.internal:5432 \\
+                                  --policy policy.toml --keyring keys/keyring.toml
+  5. Point the application at it: DATABASE_URL=postgres://me@127.0.0.1:6432/app
+
+Every flag can be given as an environment variable: --keyring is PGSEAL_KEYRING, and so on.
+PGSEAL_LOG sets what is logged: error, warn, info (default), debug, or per module as in
+`info,pgseal::session=debug`. Logs hold no SQL, no parameters and no values.
+
+Exit codes:
+  0  done; nothing is wrong (warnings may have been printed)
+  1  problems found: in the policy, the keyring or the database, or the statement would be refused
+  2  the command line is wrong
+  3  the database cannot be reached, or refuses the login
+  4  anything else, such as a file that cannot be read or a port that is taken";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(InitArgs),
+    Check(CheckArgs),
+}
+
+/// Make a keyring with one active data key named `default`
+///
+/// The data key is wrapped by a key-encryption key (KEK), which lies elsewhere: in a file, which is made when it
+/// is absent, or in an environment variable. A keyring that is there already is never overwritten.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pgseal init --keyring keys/keyring.toml --kek file:keys/kek
+  APP_KEK=$(openssl rand -base64 32) pgseal init --keyring keys/keyring.toml --kek env:APP_KEK
+
+Back up the keyring and the KEK, each in a place of its own: without both, nothing that was encrypted can be
+read again.")]
+pub struct InitArgs {
+    /// The keyring file to make, in a directory that only its owner can read.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
+    pub keyring: PathBuf,
+    /// Where the key-encryption key is: `file:PATH` or `env:NAME`.
+    #[arg(long, value_name = "KEK", env = "PGSEAL_KEK")]
+    pub kek: String,
+}
+
+/// Run the proxy
+///
+/// Listens for clients, connects each to the upstream server, and encrypts and decrypts between the two. Neither
+/// the application nor the server needs to know. What the analysis cannot prove to be safe is refused.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pgseal serve --listen 127.0.0.1:6432 --upstream db.internal:5432 \\
+    --policy policy.toml --keyring keys/keyring.toml
+  DATABASE_URL=postgres://me@127.0.0.1:6432/app ./application
+
+Clients log in with the server's own users and passwords, which pass through. The proxy needs no
+credentials of its own.")]
+pub struct ServeArgs {
+    /// Where to listen for clients: ADDRESS:PORT.
+    #[arg(long, value_name = "ADDR", env = "PGSEAL_LISTEN", default_value = "127.0.0.1:6432")]
+    pub listen: String,
+    /// The PostgreSQL server.
+    #[arg(long, value_name = "HOST:PORT", env = "PGSEAL_UPSTREAM")]
+    pub upstream: String,
+    /// The policy file: which columns are encrypted, and how.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
+    pub policy: PathBuf,
+    /// The keyring.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
+    pub keyring: PathBuf,
+    /// A key-encryption key to use instead of the one that the keyring names: `file:PATH` or `env:NAME`.
+    // No variable stands for it: PGSEAL_KEK may be the one that holds the key itself.
+    #[arg(long, value_name = "KEK")]
+    pub kek: Option<String>,
+}
+
+/// Read a policy and report everything that is wrong with it
+///
+/// Checks the policy file in itself; with a keyring, that each of its keys can seal; with a database, that its
+/// tables and columns are there, can hold sealed values, and that indexes, constraints, triggers and views on them
+/// make sense under their mode. Every problem is printed with file, line and column.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pgseal check --policy policy.toml
+  pgseal check --policy policy.toml --keyring keys/keyring.toml \\
+    --database postgres://me@db.internal/app
+
+Only problems make the exit code 1; warnings leave it 0. The database is only read from.")]
+pub struct CheckArgs {
+    /// The policy file.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
+    pub policy: PathBuf,
+    /// The keyring, to see that it holds an active key under each name in the policy.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
+    pub keyring: Option<PathBuf>,
+    /// A key-encryption key to use instead of the one that the keyring names: `file:PATH` or `env:NAME`.
+    // No variable stands for it: PGSEAL_KEK may be the one that holds the key itself.
+    #[arg(long, value_name = "KEK")]
+    pub kek: Option<String>,
+    /// The database to hold the policy against, directly and not through the proxy: a URL or key=value pairs.
+    ///
+    /// The password comes from there, from PGPASSWORD, or from the password file (PGPASSFILE or ~/.pgpass).
+    #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
+}
+
+/// Show what the proxy would do with a statement, and why
+///
+/// Says whether the statement would be forwarded as it is, rewritten (with the role of each parameter, literal and
+/// result column), or refused (with the reason, the place and the way out). Nothing is run but catalog queries.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pgseal explain --policy policy.toml --database postgres://me@db.internal/app \\
+    \"SELECT name FROM users WHERE email = $1\"
+  pgseal explain --policy policy.toml --database postgres://me@db.internal/app \\
+    \"SELECT * FROM users ORDER BY email\"; echo $?     # 1: refused
+
+The names in the statement are looked up under the search path that the database gives this user.")]
+pub struct ExplainArgs {
+    /// The policy file.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
+    pub policy: PathBuf,
+    /// The database whose catalog to read, directly and not through the proxy: a URL or key=value pairs.
+    ///
+    /// The password comes from there, from PGPASSWORD, or from the password file (PGPASSFILE or ~/.pgpass).
+    #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
+    pub database: String,
+    /// The statement. Parameters are written $1, $2, ...
+    #[arg(value_name = "SQL")]
+    pub sql: String,
+}
+
+/// Parses the command line, runs the command, and maps the outcome to an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start();
+    let mut out = io::stdout().lock();
+    let exit = match cli.command {
+        Command::Init(args) => init_keyring(&args, &mut out),
+        Command::Check(args) => check::run(&args, &mut out),
+    };
+    let exit = exit.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "pgseal: {error:#}");
+        if error.is::<database::Unreachable>() { Exit::NoDatabase } else { Exit::Failure }
+    });
+    ExitCode::from(exit as u8)
+}
+
+fn init_keyring(args: &InitArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let made = init::init(&args.keyring, &args.kek)?;
+    if let Some(kek) = &made.kek_made {
+        writeln!(out, "made the key-encryption key {}", kek.display())?;
+    }
+    writeln!(
+        out,
+        "made the keyring {} with data key {} ({})",
+        args.keyring.display(),
+        init::FIRST_KEY,
+        made.key_id
+    )?;
+    writeln!(out, "back up both, each in a place of its own: without them nothing can be decrypted")?;
+    Ok(Exit::Success)
+}
+
+/// Runs a command's conversation with a database, on this thread.
+fn block_on<T>(conversation: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(conversation)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,151 @@
+//! A connection to a database for the commands that look into one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+
+use crate::catalog::{Catalog, EPILOGUE, Loader, PROLOGUE, QUERIES};
+
+/// The database cannot be reached, or does not let us in.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot connect to the database")]
+pub(super) struct Unreachable(#[source] tokio_postgres::Error);
+
+/// An open connection.
+pub(super) struct Database(Client);
+
+impl Database {
+    /// Connects by a URL or key=value pairs; the password may come from PGPASSWORD or the password file.
+    pub(super) async fn connect(url: &str) -> anyhow::Result<Self> {
+        // The library's message may quote the URL, password and all.
+        let Ok(mut config) = url.parse::<Config>() else {
+            bail!(
+                "the database is named by a URL (postgres://user@host:5432/name) or by key=value pairs \
+                 (host=... user=... dbname=...); this is neither, or it has a parameter that is not known here"
+            );
+        };
+        if config.get_ssl_mode() == SslMode::Require {
+            bail!(
+                "TLS to the database is not available in this version yet: say sslmode=disable or sslmode=prefer"
+            );
+        }
+        if config.get_hosts().is_empty() {
+            config.host("localhost");
+        }
+        if config.get_user().is_none()
+            && let Ok(user) = std::env::var("PGUSER").or_else(|_| std::env::var("USER"))
+        {
+            config.user(user);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("pgseal");
+        }
+        if config.get_password().is_none()
+            && let Some(password) = password(&config)
+        {
+            config.password(password);
+        }
+        let (client, connection) = config.connect(NoTls).await.map_err(Unreachable)?;
+        // The connection's own error reaches whoever waits for an answer.
+        tokio::spawn(connection);
+        Ok(Self(client))
+    }
+
+    /// Reads the catalog in one read-only transaction.
+    pub(super) async fn catalog(&self) -> anyhow::Result<Catalog> {
+        for statement in PROLOGUE {
+            self.rows(statement).await?;
+        }
+        let mut loader = Loader::new();
+        for (index, query) in QUERIES.iter().enumerate() {
+            let rows = self.rows(query.sql).await.with_context(|| format!("the {} query", query.name))?;
+            for row in rows {
+                loader.row(index, &fields(&row))?;
+            }
+        }
+        for statement in EPILOGUE {
+            self.rows(statement).await?;
+        }
+        Ok(loader.finish()?)
+    }
+
+    /// The rows of a query, in text format.
+    pub(super) async fn rows(&self, sql: &str) -> anyhow::Result<Vec<SimpleQueryRow>> {
+        let messages = self.0.simple_query(sql).await.context("the database refuses a query")?;
+        let row = |message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        };
+        Ok(messages.into_iter().filter_map(row).collect())
+    }
+}
+
+fn fields(row: &SimpleQueryRow) -> Vec<Option<&[u8]>> {
+    (0..row.len()).map(|i| row.get(i).map(str::as_bytes)).collect()
+}
+
+/// From PGPASSWORD, or the first line of the password file that fits.
+///
+/// <https://www.postgresql.org/docs/current/libpq-pgpass.html>
+fn password(config: &Config) -> Option<String> {
+    if let Ok(password) = std::env::var("PGPASSWORD") {
+        return Some(password);
+    }
+    let file = std::env::var_os("PGPASSFILE")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pgpass")))?;
+    let host = match config.get_hosts().first()? {
+        Host::Tcp(host) => host.as_str(),
+        Host::Unix(_) => "localhost",
+    };
+    let port = config.get_ports().first().unwrap_or(&5432).to_string();
+    let user = config.get_user()?;
+    let wanted = [host, &port, config.get_dbname().unwrap_or(user), user];
+    // As libpq does: a file that others may read is not used.
+    (fs::metadata(&file).ok()?.permissions().mode() & 0o077 == 0).then_some(())?;
+    fs::read_to_string(file).ok()?.lines().find_map(|line| password_of_line(line, wanted))
+}
+
+/// The password of `host:port:database:user:password` if the first four are those wanted or `*`.
+fn password_of_line(line: &str, wanted: [&str; 4]) -> Option<String> {
+    let mut parts = vec![String::new()];
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            ':' if parts.len() < 5 => parts.push(String::new()),
+            '\\' => parts.last_mut()?.extend(chars.next()),
+            c => parts.last_mut()?.push(c),
+        }
+    }
+    let password = parts.pop()?;
+    let fits =
+        parts.len() == wanted.len() && parts.iter().zip(wanted).all(|(part, w)| part == "*" || part == w);
+    (fits && !line.starts_with('#')).then_some(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_password_file_fits_or_not() {
+        let wanted = ["db", "5432", "app", "me"];
+        let cases = [
+            ("db:5432:app:me:secret", Some("secret")),
+            ("*:*:*:*:with:colon", Some("with:colon")),
+            ("*:*:*:me:back\\\\slash\\:", Some("back\\slash:")),
+            ("d\\b:5432:app:me:x", Some("x")),
+            ("db:5433:app:me:x", None),
+            ("db:5432:app:me", None),
+            ("#db:5432:app:me:x", None),
+            ("", None),
+        ];
+        for (line, password) in cases {
+            assert_eq!(password_of_line(line, wanted).as_deref(), password, "{line}");
+        }
+    }
+}
