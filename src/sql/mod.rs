@@ -3,6 +3,7 @@
 //! [`analyze`] gives exactly one [`Verdict`]. It knows no wire, no cryptography and no key: an edit says
 //! *what* is to be sealed for which class, and the session seals.
 
+pub mod kinds;
 pub mod lex;
 pub mod scan;
 
