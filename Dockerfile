@@ -1,0 +1,26 @@
+# A static program and nothing else: no shell, no package manager, no root.
+#
+#   docker build -t pgseal .
+#   docker run -p 6432:6432 -v ./policy.toml:/etc/pgseal/policy.toml:ro -v ./keys:/keys:ro \
+#     -e PGSEAL_UPSTREAM=db.internal:5432 pgseal
+#
+# The keyring and its key-encryption key must be readable by user 65532 and by nobody else, or belong to root
+# and be readable by group 65532. `docker run pgseal --help` tells the rest.
+
+FROM rust:1-alpine AS build
+RUN apk add --no-cache musl-dev gcc
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked
+
+FROM scratch
+COPY --from=build /src/target/release/pgseal /pgseal
+COPY LICENSE /LICENSE
+USER 65532:65532
+ENV PGSEAL_LISTEN=0.0.0.0:6432 \
+    PGSEAL_POLICY=/etc/pgseal/policy.toml \
+    PGSEAL_KEYRING=/keys/keyring.toml
+EXPOSE 6432
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/pgseal"]
+CMD ["serve"]
