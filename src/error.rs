@@ -29,12 +29,22 @@ impl SqlState {
     pub const INVALID_DATETIME: Self = Self(*b"22007");
     /// 22008, a date or time field out of its range.
     pub const DATETIME_OVERFLOW: Self = Self(*b"22008");
+    /// 22009, a time zone's offset out of its range.
+    pub const INVALID_TIME_ZONE_DISPLACEMENT: Self = Self(*b"22009");
+    /// 22015, an interval's field out of its range.
+    pub const INTERVAL_FIELD_OVERFLOW: Self = Self(*b"22015");
     /// 22021, text that is not valid in its encoding (U+0000 included).
     pub const CHARACTER_NOT_IN_REPERTOIRE: Self = Self(*b"22021");
+    /// 22023, a value that its function does not take.
+    pub const INVALID_PARAMETER_VALUE: Self = Self(*b"22023");
+    /// 2202E, an array's bounds are wrong.
+    pub const ARRAY_SUBSCRIPT: Self = Self(*b"2202E");
     /// 22P02, text that is no value of its type.
     pub const INVALID_TEXT: Self = Self(*b"22P02");
     /// 22P03, a binary value that is no value of its type.
     pub const INVALID_BINARY: Self = Self(*b"22P03");
+    /// 22P05, a character that the type cannot hold.
+    pub const UNTRANSLATABLE_CHARACTER: Self = Self(*b"22P05");
     /// 25P02, the transaction has failed and waits for its end.
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
     /// 26000, no prepared statement of that name.

@@ -1,9 +1,57 @@
 //! PostgreSQL's types: text and binary format to and from one canonical byte form.
 //!
-//! A value is sealed in one canonical form, whatever format the client sent it in; the forms are
-//! normative (docs/format.md) and never change. This module knows no policy and no key.
+//! A value is sealed in one canonical form, whatever format the client sent it in. The forms are
+//! normative and never change; each file says its own, and this is the overview:
+//!
+//! | family | types | canonical bytes |
+//! |---|---|---|
+//! | `text` | text, varchar, bpchar, enum labels | UTF-8; the padding of `char(n)` is off |
+//! | `int` | int2, int4, int8 | 8 bytes, big-endian two's complement |
+//! | `bool` | bool | 1 byte, 0 or 1 |
+//! | `float` | float4, float8 | IEEE 754 double, big-endian |
+//! | `numeric` | numeric | PostgreSQL's binary form with its display scale |
+//! | `date` | date | 4 bytes, days since 2000-01-01 |
+//! | `time` | time | 8 bytes, microseconds since midnight |
+//! | `timestamp`, `timestamptz` | each its own | 8 bytes, microseconds since 2000-01-01 (in UTC) |
+//! | `interval` | interval | months (4), days (4), microseconds (8) |
+//! | `uuid`, `inet`, `cidr`, `macaddr` | each its own | PostgreSQL's binary form |
+//! | `bytes` | bytea | as is |
+//! | `json` | json | the text as written |
+//! | `jsonb` | jsonb | PostgreSQL's normalised text |
+//! | element`[]` | arrays | PostgreSQL's binary array of canonical elements, element type 0 |
+//!
+//! [`canonical`] takes a client's value in, [`write()`] gives it out as the server would have printed or
+//! sent it. The rules are those of the server's input and output functions, casts and operators; what
+//! is not understood is an error with the server's own SQLSTATE, never a guess. This module knows no
+//! policy and no key.
 
 use std::sync::Arc;
+
+mod boolean;
+mod bytea;
+mod codec;
+mod convert;
+mod cursor;
+mod datetime;
+mod error;
+mod float;
+mod integer;
+mod json;
+mod network;
+mod numeric;
+mod settings;
+mod text;
+mod types;
+mod uuid;
+
+pub mod array;
+
+pub use codec::write;
+pub use convert::{Input, canonical};
+pub use datetime::zone::Zone;
+pub use error::{DatumError, Quoted};
+pub use settings::{ByteaOutput, DateForm, DateOrder, DateStyle, IntervalStyle, Settings};
+pub use types::{Family, TypeError, TypeName};
 
 /// An object id of the server.
 pub type Oid = u32;

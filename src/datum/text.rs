@@ -1,0 +1,85 @@
+//! Text, varchar, bpchar and enum labels: family `text`, canonical form UTF-8 without U+0000.
+//!
+//! A `char(n)` is sealed without its padding and padded again on the way out. A `bpchar` without a
+//! length keeps the spaces it was written with.
+
+use super::{DatumError, EnumType, Quoted, Type};
+
+/// The bytes as text: valid UTF-8 without U+0000, as the server demands of every value in text format.
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, DatumError> {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    };
+    let bad = memchr::memchr(0, bytes).unwrap_or(bytes.len()).min(valid);
+    match bytes.get(bad..) {
+        Some([first, ..]) if bad < bytes.len() => {
+            let length = match first {
+                0xC0..0xE0 => 2,
+                0xE0..0xF0 => 3,
+                0xF0..0xF8 => 4,
+                _ => 1,
+            };
+            let shown: Vec<_> = bytes.iter().skip(bad).take(length).map(|b| format!("0x{b:02x}")).collect();
+            Err(DatumError::Encoding(shown.join(" ")))
+        }
+        _ => std::str::from_utf8(bytes).map_err(|_| DatumError::Encoding(String::new())),
+    }
+}
+
+/// Whether an enum has the label.
+pub(super) fn check_label(ty: &EnumType, label: &str) -> Result<(), DatumError> {
+    if ty.labels.iter().any(|known| known == label) {
+        return Ok(());
+    }
+    // The server names the type without its schema.
+    let name = ty.name.rsplit_once('.').map_or(ty.name.as_str(), |(_, name)| name);
+    Err(DatumError::EnumLabel { ty: name.to_owned(), input: Quoted::new(label) })
+}
+
+/// Cuts `out[start..]` to the declared length: spaces beyond it go silently, anything else is an error.
+pub(super) fn fit(ty: &Type, out: &mut Vec<u8>, start: usize) -> Result<(), DatumError> {
+    let Some(limit) = ty.length() else { return Ok(()) };
+    let Some(text) = out.get(start..).filter(|text| text.len() > limit) else { return Ok(()) };
+    if let Some(end) = nth_char(text, limit) {
+        if text.iter().skip(end).any(|byte| *byte != b' ') {
+            return Err(DatumError::TooLong { ty: ty.name() });
+        }
+        out.truncate(start + end);
+    }
+    Ok(())
+}
+
+/// Takes trailing spaces off `out[start..]`.
+pub(super) fn trim_end(out: &mut Vec<u8>, start: usize) {
+    let kept = out.iter().skip(start).rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+    out.truncate(start + kept);
+}
+
+/// Writes a `bpchar` with its padding.
+pub(super) fn pad(ty: &Type, canonical: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(canonical);
+    if let Some(length) = ty.length() {
+        let missing = length.saturating_sub(canonical.iter().filter(|byte| is_char_start(**byte)).count());
+        out.extend(std::iter::repeat_n(b' ', missing));
+    }
+}
+
+/// Text without what C's `isspace` calls space around it.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
+/// C's `isspace`.
+pub(super) fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t'..='\r')
+}
+
+/// The byte at which the character after the first `n` starts, if there is one.
+fn nth_char(text: &[u8], n: usize) -> Option<usize> {
+    text.iter().enumerate().filter(|(_, byte)| is_char_start(**byte)).nth(n).map(|(at, _)| at)
+}
+
+fn is_char_start(byte: u8) -> bool {
+    byte & 0xC0 != 0x80
+}
