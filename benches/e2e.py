@@ -70,9 +70,9 @@ def main():
             subprocess.run(["cargo", "build", "--release", "--bin", "pgseal", "--example", "relay"], cwd=ROOT, check=True)
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(temporary_folder()))
-        server = stack.enter_context(postgres(folder))
+        server = stack.enter_context(postgres(folder, SCHEMA))
         relay = stack.enter_context(proxy(folder, [TARGET / "examples/relay", "{listen}", f"127.0.0.1:{server}"]))
-        pgseal = stack.enter_context(pgseal_serve(folder, server))
+        pgseal = stack.enter_context(pgseal_serve(folder, server, POLICY))
         targets = {"direct": (server, None), "relay": relay, "pgseal": pgseal}
         fill_sealed(pgseal[0])
         print(f"{options.rounds} rounds of {options.seconds} s; medians.\n")
@@ -166,8 +166,8 @@ def psql(port, sql):
 
 
 @contextlib.contextmanager
-def postgres(folder):
-    """A private server in `folder`; gives its port."""
+def postgres(folder, schema):
+    """A private server in `folder` with this schema; gives its port."""
     as_user = {}
     if os.getuid() == 0:
         # PostgreSQL refuses to run as root.
@@ -183,16 +183,16 @@ def postgres(folder):
     with running(command, port, folder / "postgres.log", signal.SIGINT, **as_user):
         while subprocess.run([programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode:
             time.sleep(0.05)
-        psql(port, SCHEMA)
+        psql(port, schema)
         yield port
 
 
 @contextlib.contextmanager
-def pgseal_serve(folder, server):
-    """pgseal in front of it; gives its port and process id."""
+def pgseal_serve(folder, server, policy):
+    """pgseal in front of it under a policy text; gives its port and process id."""
     keyring = folder / "keyring"
     keyring.mkdir(mode=0o700)
-    (folder / "policy.toml").write_text(POLICY)
+    (folder / "policy.toml").write_text(policy)
     subprocess.run([TARGET / "pgseal", "init", "--keyring", keyring / "keyring.toml", "--kek", f"file:{keyring}/kek"],
                    check=True, stdout=subprocess.DEVNULL)
     command = [TARGET / "pgseal", "serve", "--listen", "{listen}", "--upstream", f"127.0.0.1:{server}",
