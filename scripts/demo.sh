@@ -38,7 +38,7 @@ start_postgres() {
     chmod 755 "$folder"
     [ "$(id -u)" != 0 ] || chown "$user" "$folder/server"
 
-    local bin server=$folder/server
+    local server=$folder/server
     bin=$(server_programs)
     db_port=$(free_port 54320)
     say "Starting a private PostgreSQL ($("$bin/postgres" --version | sed 's/.* \([0-9.]*\).*/\1/')) in $server"
@@ -88,7 +88,8 @@ story() {
     tell "INSERT INTO orders (customer, total) VALUES (1, 12.50), (1, 99), (2, 5);"
 
     both 'and reads what it wrote; the database holds something else' \
-        "SELECT id, name, email, ssn, born, notes FROM customers ORDER BY id"
+        'SELECT id, name, email, ssn, born, notes FROM customers ORDER BY id' \
+        "SELECT id, $(cut name), $(cut email), $(cut ssn), $(cut born), $(cut notes) FROM customers ORDER BY id"
 
     say 'It searches, changes, joins and groups'
     tell "SELECT id, name, ssn, born FROM customers WHERE email = 'grace@example.com';"
@@ -123,13 +124,18 @@ tell() {
     { application -c "$1" -P footer=off 2>&1 || true; } | sed '/^$/d; s/^/        /'
 }
 
-# Shows a query's answers through the proxy and past it, beside each other.
+# both TITLE QUERY QUERY: the first through the proxy and the second past it, beside each other.
 both() {
     say "$1"
     paste -d '\t' <(echo 'the application sees'; application -P footer=off -c "$2" | sed '/^$/d') \
-        <(echo 'the database holds'; database -P footer=off -c "$2" | sed -E '/^$/d; s/(\\x[0-9a-f]{14})[0-9a-f]+/\1…/g; s/ {20,}/  /g; s/-{24,}/------------------/g') |
+        <(echo 'the database holds (its end, here)'; database -P footer=off -c "$3" | sed '/^$/d') |
         awk -F '\t' '{ left[NR] = $1; right[NR] = $2; if (length($1) > width) width = length($1) }
             END { for (n = 1; n <= NR; n++) printf "    %-" width "s   %s\n", left[n], right[n] }'
+}
+
+# The end of a stored value: what an envelope begins with is the same for one key and mode.
+cut() {
+    echo "'…' || right($1::text, 12) AS $1"
 }
 
 server_programs() {
