@@ -3,15 +3,19 @@
 //! Whoever has a connection runs [`PROLOGUE`], [`QUERIES`] and [`EPILOGUE`] over it, and hands the rows to a
 //! [`Loader`]; this module has no connection and holds no credentials.
 
+mod check;
 mod load;
 mod queries;
 mod session;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::crypto::{Binding, Mode};
-use crate::datum::{Oid, Type};
+use crate::datum::{Base, EnumType, Oid, Type, TypeName};
+use crate::policy::type_name;
 pub use crate::policy::{ColumnName, RelationName};
+pub use check::{Finding, Grade, Statistics, check};
 pub use load::{CatalogError, Loader};
 pub use queries::{CatalogQuery, EPILOGUE, PROLOGUE, QUERIES, SESSION_QUERY};
 pub use session::SessionFacts;
@@ -66,6 +70,70 @@ pub struct Catalog {
     pub types: Vec<NamedType>,
     /// Functions and procedures outside pg_catalog and information_schema that may reach a protected relation.
     pub functions: Vec<Function>,
+}
+
+/// Why a policy's type name is no type of this database that can be sealed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownType {
+    /// Nothing is called so.
+    #[error("the database has no type {0} (or not one that can be encrypted)")]
+    Absent(String),
+    /// Several schemas have one.
+    #[error("several schemas have a type {name}: write one of {}", candidates.join(", "))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// Where it was found.
+        candidates: Vec<String>,
+    },
+    /// It is a domain.
+    #[error("{0} is a domain: write the type that it is over; its checks see encrypted values")]
+    Domain(String),
+}
+
+impl Catalog {
+    /// The type that a policy's type name means here.
+    pub fn resolve_type(&self, name: &TypeName) -> Result<Type, UnknownType> {
+        let (wanted_schema, wanted, array) = match name {
+            TypeName::Builtin(ty) => return Ok(ty.clone()),
+            TypeName::Named { schema, name, array } => (schema, name, *array),
+        };
+        let fits = |ty: &&NamedType| {
+            ty.name.name == *wanted && wanted_schema.as_ref().is_none_or(|schema| *schema == ty.name.schema)
+        };
+        let mut found = self.types.iter().filter(fits);
+        let absent = || UnknownType::Absent(type_name(name));
+        let ty = found.next().ok_or_else(absent)?;
+        let candidates: Vec<_> = found.map(|other| other.name.to_string()).collect();
+        if !candidates.is_empty() {
+            let all = std::iter::once(ty.name.to_string()).chain(candidates).collect();
+            return Err(UnknownType::Ambiguous { name: wanted.clone(), candidates: all });
+        }
+        let Some(labels) = &ty.labels else { return Err(UnknownType::Domain(ty.name.to_string())) };
+        let base = Base::Enum(Arc::new(EnumType {
+            oid: ty.oid,
+            array_oid: ty.array_oid,
+            name: ty.name.to_string(),
+            labels: labels.clone(),
+        }));
+        Ok(Type { base: if array { Base::Array(Box::new(base)) } else { base }, modifier: -1 })
+    }
+
+    /// A relation and everything below it: its partitions and inheritance children, theirs and so on.
+    pub fn with_descendants(&self, oid: Oid) -> BTreeSet<Oid> {
+        let mut family = BTreeSet::from([oid]);
+        loop {
+            let before = family.len();
+            for relation in &self.relations {
+                if relation.parents.iter().any(|parent| family.contains(parent)) {
+                    family.insert(relation.oid);
+                }
+            }
+            if family.len() == before {
+                return family;
+            }
+        }
+    }
 }
 
 /// A row of pg_class with what depends on it.

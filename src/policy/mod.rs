@@ -6,16 +6,15 @@
 
 mod name;
 mod read;
-mod ty;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use name::{ColumnName, NameError, RelationName, parse_identifier, quote_ident};
-pub use ty::TypeName;
 
 use crate::crypto::Mode;
+use crate::datum::TypeName;
 
 /// A policy file, read and checked in itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,12 +146,15 @@ impl Policy {
     }
 }
 
-/// The word for a mode in the file.
-pub fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Randomized => "randomized",
-        Mode::Deterministic => "deterministic",
-        Mode::Ordered => "ordered",
+/// A type as the file writes it.
+pub fn type_name(ty: &TypeName) -> String {
+    match ty {
+        TypeName::Builtin(ty) => ty.to_string(),
+        TypeName::Named { schema, name, array } => {
+            let schema = schema.as_ref().map(|schema| format!("{}.", quote_ident(schema)));
+            let brackets = if *array { "[]" } else { "" };
+            format!("{}{}{brackets}", schema.unwrap_or_default(), quote_ident(name))
+        }
     }
 }
 
@@ -316,6 +318,7 @@ c = { type = "text", state = "migrating" }
             (column("email = { type = \"text\", context = \"public.order.x\" }"), "is written 'public.\"order\".x'"),
             (column("email = { type = \"text\", context = \"a\\u0000b\" }"), "no control characters"),
             (column("email = { type = \"text\", accept_leakage = true }"), "expected the reason, in words, found boolean"),
+            (column("email = { type = \"jsonb\", mode = \"deterministic\" }"), "can only be randomized"),
             (column("email = { type = \"text\" }\nbefore_triggers = \"yes\""), "expected \"acknowledged\""),
             (column("email = { type = \"text\" "), "p.toml:3:"),
             (column("\"é\" = { type = \"text\", x = 1 }"), "p.toml:3:24: unknown key"),
@@ -344,6 +347,7 @@ x = { type = "date", key = "k", context = "public.a.x" }
             "public.a.x (line 3)",
             "mode (randomized and deterministic)",
             "key (k and default)",
+            "family",
         ] {
             assert!(shown[0].contains(wanted), "{wanted}: {shown:?}");
         }

@@ -7,10 +7,10 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::TypeName;
 use super::{Column, ColumnName, ColumnState, Function, Place, Policy, Problem, RelationName, Table};
-use super::{NameError, mode_name, parse_identifier};
+use super::{NameError, parse_identifier, type_name};
 use crate::crypto::Mode;
+use crate::datum::{Family, Type, TypeName};
 
 /// Reads a policy file's text, or tells everything that is wrong in it.
 pub(super) fn read(text: &str) -> Result<Policy, Vec<Problem>> {
@@ -154,7 +154,16 @@ impl Reader<'_> {
             );
         }
         let ty = self.type_name(value, table);
-        let mode = self.mode(table).map_or(defaults.mode, |(mode, _)| mode);
+        let (mode, mode_at) = self.mode(table).unwrap_or((defaults.mode, value.span()));
+        if let Some(ty) = &ty
+            && mode != Mode::Randomized
+            && let Err(reason) = allows_deterministic(ty)
+        {
+            self.report(
+                mode_at,
+                format!("a column of type {} can only be randomized: {reason}", type_name(ty)),
+            );
+        }
         let key = self.key_name(table).unwrap_or_else(|| defaults.key.clone());
         let context = self.context(table).unwrap_or_else(|| name.to_string());
         let state = self.state(table);
@@ -171,7 +180,13 @@ impl Reader<'_> {
             return None;
         };
         let text = self.filled(value, "a type such as \"text\" or \"numeric(12,2)\"")?;
-        Some(TypeName::read(&text))
+        match Type::parse(&text) {
+            Ok(ty) => Some(ty),
+            Err(error) => {
+                self.report(value.span(), error.to_string());
+                None
+            }
+        }
     }
 
     fn mode(&mut self, table: &DeTable<'_>) -> Option<(Mode, Range<usize>)> {
@@ -287,10 +302,17 @@ impl Reader<'_> {
             let (owner, other) = first.entry(&column.context).or_insert(here);
             let mut differences = Vec::new();
             if column.mode != other.mode {
-                differences.push(format!("mode ({} and {})", mode_name(column.mode), mode_name(other.mode)));
+                differences.push(format!("mode ({} and {})", column.mode, other.mode));
             }
             if column.key != other.key {
                 differences.push(format!("key ({} and {})", column.key, other.key));
+            }
+            if family(&column.ty) != family(&other.ty) {
+                differences.push(format!(
+                    "type family ({} and {})",
+                    type_name(&column.ty),
+                    type_name(&other.ty)
+                ));
             }
             if !differences.is_empty() {
                 self.problems.push(Problem {
@@ -404,5 +426,23 @@ impl Reader<'_> {
             line: before.matches('\n').count() + 1,
             column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
         }
+    }
+}
+
+/// Whether equal values of the type have equal canonical forms; else why not. A name that only the catalog
+/// knows is an enum's.
+fn allows_deterministic(ty: &TypeName) -> Result<(), &'static str> {
+    match ty {
+        TypeName::Builtin(ty) => ty.allows_deterministic(),
+        TypeName::Named { array: false, .. } => Ok(()),
+        TypeName::Named { array: true, .. } => Err("arrays are sealed whole"),
+    }
+}
+
+fn family(ty: &TypeName) -> Family {
+    match ty {
+        TypeName::Builtin(ty) => ty.family(),
+        TypeName::Named { array: false, .. } => Family::Text,
+        TypeName::Named { array: true, .. } => Family::Array(Box::new(Family::Text)),
     }
 }
