@@ -1,15 +1,15 @@
-//! A policy held against a catalog: can the columns hold sealed values, and does what depends on them
-//! still mean the same?
+//! What a policy and a catalog say about each other beside what the analysis tells.
 //!
-//! Expressions (of policies, CHECKs, indexes, triggers, rules and views) are typed by the analysis; here is what
-//! can be told from names, types and attribute numbers.
+//! Whether a column can hold sealed values, and whether constraints, triggers and views still mean the same, is
+//! judged where statements are (`sql::Schema`). Here is the rest: names that were likely meant, parents that were
+//! forgotten, columns that are too narrow, defaults in plaintext, and leaks by frequency.
 
 use std::collections::BTreeMap;
 
-use super::{Attribute, Catalog, Dependent, DependentKind, Relation, RelationKind, Storage};
+use super::{Attribute, Catalog, Relation};
 use crate::crypto::Mode;
 use crate::datum::{Base, Oid, Type};
-use crate::policy::{Column, ColumnName, Place, Policy, RelationName, Table, type_name};
+use crate::policy::{Column, ColumnName, Place, Policy, RelationName, Table, quote_ident, type_name};
 
 /// `pg_stats.n_distinct` where it is known: a number of values, or, negative, a share of the rows.
 pub type Statistics = BTreeMap<ColumnName, f64>;
@@ -34,7 +34,7 @@ pub enum Grade {
     Warning,
 }
 
-/// Everything that the two disagree about, in the order of the policy.
+/// Everything that is found, in the order of the policy.
 pub fn check(policy: &Policy, catalog: &Catalog, statistics: &Statistics) -> Vec<Finding> {
     let by_name = catalog.relations.iter().map(|r| (&r.name, r)).collect();
     let by_oid = catalog.relations.iter().map(|r| (r.oid, r)).collect();
@@ -63,53 +63,27 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn table(&mut self, name: &RelationName, table: &Table) {
         let Some(&relation) = self.by_name.get(name) else {
-            let hint = self.similar_relation(name);
-            let database = &self.catalog.database;
-            let message = format!(
-                "database {database} has no table {name}{hint}; its columns are encrypted once there is one"
-            );
-            return self.warn(table.place, message);
+            return self.similar_relation(name, table.place);
         };
-        let kind = match relation.kind {
-            RelationKind::Table | RelationKind::PartitionedTable => None,
-            RelationKind::View => Some("a view: name the tables that it reads"),
-            RelationKind::MaterializedView => Some("a materialized view: name the tables that it reads"),
-            RelationKind::ForeignTable => Some("a foreign table, which cannot be encrypted here"),
-            RelationKind::Sequence => Some("a sequence"),
-            RelationKind::CompositeType => Some("a composite type"),
-        };
-        if let Some(kind) = kind {
-            return self.problem(table.place, format!("{name} is {kind}"));
-        }
         let family = self.catalog.with_descendants(relation.oid);
         for (column, of_policy) in &table.columns {
-            self.declared_type(&name.column(column), of_policy);
-            self.parents(relation, column, of_policy);
+            self.frequencies(&name.column(column), of_policy);
             for oid in &family {
                 let Some(&member) = self.by_oid.get(oid) else { continue };
-                if member.oid != relation.oid {
-                    if self.policy.column(&member.name.column(column)).is_some() {
-                        continue;
-                    }
-                    self.other_parents(member, column, of_policy);
-                }
-                self.column(member, column, of_policy, table);
+                self.parents(member, column, of_policy);
+                self.column(member, column, of_policy);
             }
         }
     }
 
-    /// What is wrong with the column whatever the table.
-    fn declared_type(&mut self, name: &ColumnName, column: &Column) {
-        let ty = match self.catalog.resolve_type(&column.ty) {
-            Ok(ty) => ty,
-            Err(error) => return self.problem(column.place, format!("column {name}: {error}")),
-        };
+    fn frequencies(&mut self, name: &ColumnName, column: &Column) {
         if column.mode == Mode::Randomized || column.accept_leakage.is_some() {
             return;
         }
-        let values = match (&ty.base, self.statistics.get(name)) {
-            (Base::Bool, _) => "can only have 2 different values".to_owned(),
-            (Base::Enum(ty), _) => format!("can only have {} different values", ty.labels.len()),
+        let ty = self.catalog.resolve_type(&column.ty).map(|ty| ty.base);
+        let values = match (ty, self.statistics.get(name)) {
+            (Ok(Base::Bool), _) => "can only have 2 different values".to_owned(),
+            (Ok(Base::Enum(ty)), _) => format!("can only have {} different values", ty.labels.len()),
             (_, Some(n)) if *n > 0.0 && *n < FEW_VALUES => format!("has about {n} different values"),
             _ => return,
         };
@@ -124,264 +98,94 @@ impl Checker<'_> {
         );
     }
 
-    /// A partition or child is covered with its parent, and never without it.
+    /// Through a parent that the policy leaves out, values would be written and read as if they were plain.
     fn parents(&mut self, relation: &Relation, column: &str, of_policy: &Column) {
-        let parents: Vec<_> =
-            relation.parents.iter().filter_map(|oid| self.by_oid.get(oid).copied()).collect();
-        for parent in parents {
-            if !parent.columns.iter().any(|attribute| attribute.name == column) {
-                continue;
-            }
-            let problem = match self.policy.column(&parent.name.column(column)) {
-                Some(above) if same_class(above, of_policy) => continue,
-                Some(_) => format!(
-                    "column {} is sealed as in {} already, and here in another way: leave it out here",
-                    relation.name.column(column),
-                    parent.name
-                ),
-                None => format!(
-                    "{0} is a partition or child of {1}, through which its column {column} would be read as if it \
-                     were plain: name {1} instead, its partitions and children are covered with it",
+        for parent in
+            relation.parents.iter().filter_map(|oid| self.by_oid.get(oid).copied()).collect::<Vec<_>>()
+        {
+            let has_column = parent.columns.iter().any(|attribute| attribute.name == column);
+            if has_column && !self.is_sealed(parent, column) {
+                let message = format!(
+                    "{0} is a partition or child of {1}, through which its column {column} would be written and read \
+                     as if it were plain: name {1}, its partitions and children are covered with it",
                     relation.name, parent.name
-                ),
-            };
-            self.problem(of_policy.place, problem);
-        }
-    }
-
-    /// One column in one table: the policy's own, or one below it.
-    fn column(&mut self, relation: &Relation, column: &str, of_policy: &Column, table: &Table) {
-        let name = relation.name.column(column);
-        let place = of_policy.place;
-        let Some(attribute) = relation.columns.iter().find(|attribute| attribute.name == column) else {
-            let hint = similar(relation.columns.iter().map(|a| a.name.as_str()), column);
-            let message = format!(
-                "table {} has no column {column}{hint}; it is encrypted once there is one",
-                relation.name
-            );
-            return self.warn(place, message);
-        };
-        let Some(storage) = self.storage(&name, attribute, of_policy) else { return };
-        if attribute.nondeterministic_collation && of_policy.mode != Mode::Randomized {
-            self.problem(
-                place,
-                format!(
-                    "column {name} has a nondeterministic collation, under which other bytes may count as equal: \
-                     give it another collation, or make it bytea"
-                ),
-            );
-        }
-        if attribute.identity {
-            self.problem(
-                place,
-                format!("column {name} is an identity column: its values are the server's, in plaintext"),
-            );
-        }
-        match &attribute.default {
-            _ if attribute.generated => {
-                self.problem(place, format!("column {name} is generated: the server computes it, in plaintext"));
-            }
-            Some(default) if !is_sealed_default(default) => self.problem(
-                place,
-                format!(
-                    "column {name} has a default, which the server would store in plaintext: drop the default, and \
-                     let the application give the value"
-                ),
-            ),
-            _ => {}
-        }
-        let uses: Vec<&Dependent> = relation
-            .dependents
-            .iter()
-            .filter(|d| d.columns.contains(&attribute.number) || d.kind == DependentKind::BeforeRowTrigger)
-            .collect();
-        for dependent in uses {
-            self.dependent(&name, attribute, of_policy, storage, table, dependent);
-        }
-    }
-
-    /// Through another parent that the policy leaves out, values would be read as if they were plain.
-    fn other_parents(&mut self, relation: &Relation, column: &str, of_policy: &Column) {
-        let covered = |parent: &Relation| {
-            self.catalog.relations.iter().any(|r| {
-                self.policy.column(&r.name.column(column)).is_some()
-                    && self.catalog.with_descendants(r.oid).contains(&parent.oid)
-            })
-        };
-        let bare: Vec<_> = relation
-            .parents
-            .iter()
-            .filter_map(|oid| self.by_oid.get(oid))
-            .filter(|parent| parent.columns.iter().any(|a| a.name == column) && !covered(parent))
-            .map(|parent| parent.name.clone())
-            .collect();
-        for parent in bare {
-            let message = format!(
-                "table {} inherits column {column} from {parent} too, which the policy does not seal",
-                relation.name
-            );
-            self.problem(of_policy.place, message);
-        }
-    }
-
-    /// What the server holds, if it can hold sealed values.
-    fn storage(&mut self, name: &ColumnName, attribute: &Attribute, column: &Column) -> Option<Storage> {
-        let physical = Type::from_oid(attribute.type_oid, attribute.modifier);
-        match physical.as_ref().map(|ty| &ty.base) {
-            Some(Base::Bytea) => return Some(Storage::Bytea),
-            Some(Base::Text) => return Some(Storage::Text),
-            Some(Base::Varchar) => {}
-            _ => {
-                let shown = physical.map_or_else(|| self.type_shown(attribute.type_oid), |ty| ty.to_string());
-                self.problem(
-                    column.place,
-                    format!(
-                        "column {name} has type {shown} in the database, which cannot hold encrypted values: it has to \
-                         be bytea (or text), while the application goes on to see {}",
-                        type_name(&column.ty)
-                    ),
                 );
-                return None;
+                self.problem(of_policy.place, message);
             }
         }
-        let Some(width) = attribute.modifier.checked_sub(VARHDRSZ).and_then(|n| usize::try_from(n).ok())
-        else {
-            return Some(Storage::Text);
+    }
+
+    /// The policy names the column, or that of a relation above it.
+    fn is_sealed(&self, relation: &Relation, column: &str) -> bool {
+        self.policy.column(&relation.name.column(column)).is_some()
+            || relation
+                .parents
+                .iter()
+                .filter_map(|oid| self.by_oid.get(oid))
+                .any(|parent| self.is_sealed(parent, column))
+    }
+
+    fn column(&mut self, relation: &Relation, column: &str, of_policy: &Column) {
+        let name = relation.name.column(column);
+        let Some(attribute) = relation.columns.iter().find(|attribute| attribute.name == column) else {
+            let mut names = relation.columns.iter().map(|attribute| &attribute.name);
+            if let Some(found) = names.find(|name| name.eq_ignore_ascii_case(column)) {
+                let message = format!(
+                    "table {} has no column {column}: is {} meant?",
+                    relation.name,
+                    quote_ident(found)
+                );
+                self.warn(of_policy.place, message);
+            }
+            return;
         };
-        let ty = self.catalog.resolve_type(&column.ty).ok()?;
+        if !attribute.generated
+            && attribute.default.as_deref().is_some_and(|default| !is_sealed_default(default))
+        {
+            self.warn(
+                of_policy.place,
+                format!(
+                    "column {name} has a default in plaintext: statements that leave it to the default are refused, \
+                     so drop it and let the application give the value"
+                ),
+            );
+        }
+        self.width(&name, attribute, of_policy);
+    }
+
+    /// A varchar with a length has to have room for the longest sealed value.
+    fn width(&mut self, name: &ColumnName, attribute: &Attribute, column: &Column) {
+        let Some(Type { base: Base::Varchar, modifier }) =
+            Type::from_oid(attribute.type_oid, attribute.modifier)
+        else {
+            return;
+        };
+        let Some(width) = length(modifier) else { return };
+        let Ok(ty) = self.catalog.resolve_type(&column.ty) else { return };
         let needed = longest(&ty).map(|bytes| sealed_text_width(column.mode, bytes));
         if needed.is_none_or(|needed| needed > width) {
-            let needed = needed.map_or_else(|| "any length".to_owned(), |n| format!("up to {n} characters"));
+            let needed = needed.map_or_else(|| "any number of".to_owned(), |n| format!("up to {n}"));
             self.problem(
                 column.place,
                 format!(
-                    "column {name} is varchar({width}) in the database, and encrypted values of type {} have {needed}: \
-                     make it text or bytea",
+                    "column {name} is varchar({width}) in the database, and encrypted values of type {} have {needed} \
+                     characters: make it text or bytea",
                     type_name(&column.ty)
                 ),
             );
         }
-        Some(Storage::Text)
     }
 
-    fn dependent(
-        &mut self,
-        name: &ColumnName,
-        attribute: &Attribute,
-        column: &Column,
-        storage: Storage,
-        table: &Table,
-        dependent: &Dependent,
-    ) {
-        let randomized = column.mode == Mode::Randomized;
-        let what = &dependent.name;
-        let problem = match dependent.kind {
-            DependentKind::Unique if randomized => format!(
-                "column {name} is randomized, so {what} cannot keep it unique: every value is stored as a different one"
-            ),
-            DependentKind::Exclusion if randomized || dependent.expression.as_deref().is_some_and(orders) => {
-                format!("exclusion constraint {what} compares column {name} in a way that its mode does not keep")
-            }
-            DependentKind::PartitionKey if randomized => {
-                format!("column {name} is in the partition key of {what}, so it cannot be randomized")
-            }
-            DependentKind::PartitionKey if !matches!(dependent.expression.as_deref(), Some("list" | "hash")) => format!(
-                "column {name} is in the partition key of {what}; only keys by list or hash keep their meaning"
-            ),
-            DependentKind::ForeignKey | DependentKind::ReferencedBy => {
-                let Some(problem) = self.foreign_key(name, attribute, column, storage, dependent) else { return };
-                problem
-            }
-            DependentKind::Index if randomized => {
-                return self.warn(
-                    column.place,
-                    format!("index {what} is over column {name}, which is randomized: it finds nothing but NULLs"),
-                );
-            }
-            DependentKind::BeforeRowTrigger if storage == Storage::Text && !table.before_triggers_acknowledged => {
-                format!(
-                    "trigger {what} runs before rows of {} are stored, and could change the encrypted text in column \
-                     {name} (lower() would destroy it): make the column bytea, or read the trigger and write \
-                     before_triggers = \"acknowledged\" in the table",
-                    name.relation
-                )
-            }
-            DependentKind::Unique
-            | DependentKind::Exclusion
-            | DependentKind::PartitionKey
-            | DependentKind::Index
-            | DependentKind::BeforeRowTrigger
-            // Expressions are typed by the analysis.
-            | DependentKind::Policy
-            | DependentKind::Check
-            | DependentKind::ExpressionIndex
-            | DependentKind::ConditionalTrigger
-            | DependentKind::Rule => return,
-        };
-        self.problem(column.place, problem);
-    }
-
-    /// Both ends of a foreign key have to be sealed alike.
-    fn foreign_key(
-        &self,
-        name: &ColumnName,
-        attribute: &Attribute,
-        column: &Column,
-        storage: Storage,
-        key: &Dependent,
-    ) -> Option<String> {
-        let (oid, other_columns) = key.other_end.as_ref()?;
-        let other = self.by_oid.get(oid)?;
-        let position = key.columns.iter().position(|number| *number == attribute.number)?;
-        let other_number = other_columns.get(position)?;
-        let other_attribute = other.columns.iter().find(|a| a.number == *other_number)?;
-        let other_name = other.name.column(&other_attribute.name);
-        let shown = format!("foreign key {} ties column {name} to {other_name}", key.name);
-        if column.mode == Mode::Randomized {
-            return Some(format!("{shown}, but it is randomized, so no two of its values compare equal"));
-        }
-        let Some(other_column) = self.sealed_above(other, &other_attribute.name) else {
-            return Some(format!(
-                "{shown}, which is not encrypted: name it in the policy too, with context = '{}'",
-                column.context
-            ));
-        };
-        if !same_class(column, other_column) {
-            return Some(format!(
-                "{shown}, which is encrypted in another way: both need the same context, key and mode"
-            ));
-        }
-        let other_storage = Type::from_oid(other_attribute.type_oid, -1)
-            .map(|ty| if ty.base == Base::Bytea { Storage::Bytea } else { Storage::Text });
-        (other_storage != Some(storage))
-            .then(|| format!("{shown}; one of them is bytea and the other text, so they compare never equal"))
-    }
-
-    /// What the policy says about a column of a relation or of one above it.
-    fn sealed_above(&self, relation: &Relation, column: &str) -> Option<&Column> {
-        self.policy.column(&relation.name.column(column)).or_else(|| {
-            let parents = relation.parents.iter().filter_map(|oid| self.by_oid.get(oid));
-            parents.into_iter().find_map(|parent| self.sealed_above(parent, column))
-        })
-    }
-
-    fn type_shown(&self, oid: Oid) -> String {
-        self.catalog
-            .types
-            .iter()
-            .find(|ty| ty.oid == oid)
-            .map_or_else(|| format!("with object id {oid}"), |ty| ty.name.to_string())
-    }
-
-    /// A relation that may be the one that was meant.
-    fn similar_relation(&self, name: &RelationName) -> String {
+    /// Tells of a relation that may be the one that was meant.
+    fn similar_relation(&mut self, name: &RelationName, place: Place) {
         let alike = |r: &&&RelationName| {
             r.name.eq_ignore_ascii_case(&name.name)
-                && (r.name != name.name || r.schema != name.schema)
                 && !r.schema.starts_with("pg_")
                 && r.schema != "information_schema"
         };
-        self.by_name.keys().find(alike).map_or_else(String::new, |found| format!(" (but it has {found})"))
+        if let Some(found) = self.by_name.keys().find(alike) {
+            self.warn(place, format!("there is no table {name}: is {found} meant?"));
+        }
     }
 
     fn problem(&mut self, place: Place, message: String) {
@@ -393,37 +197,19 @@ impl Checker<'_> {
     }
 }
 
-/// The four bytes that PostgreSQL adds to a length in a type modifier.
-const VARHDRSZ: i32 = 4;
-
-fn same_class(a: &Column, b: &Column) -> bool {
-    (a.mode, &a.key, &a.context) == (b.mode, &b.key, &b.context)
+/// The length in the modifier of a character type: PostgreSQL adds four bytes to it.
+fn length(modifier: i32) -> Option<usize> {
+    usize::try_from(modifier.checked_sub(4)?).ok()
 }
 
-/// An exclusion constraint's operators that are not all `=`.
-fn orders(operators: &str) -> bool {
-    operators.split(',').any(|operator| operator != "=")
-}
-
-/// A default that stores nothing, or a sealed value.
+/// A default that stores nothing, or a sealed value; or one that could not be read.
 fn is_sealed_default(expression: &str) -> bool {
-    let expression = expression.trim();
-    expression.is_empty()
-        || expression == "NULL"
-        || expression.starts_with("NULL::")
-        || expression.starts_with("'\\xe51")
-        || expression.starts_with("'pgs1.")
-}
-
-fn similar<'a>(mut names: impl Iterator<Item = &'a str>, wanted: &str) -> String {
-    names
-        .find(|name| name.eq_ignore_ascii_case(wanted))
-        .map_or_else(String::new, |found| format!(" (but it has {})", crate::policy::quote_ident(found)))
+    matches!(expression, "" | "NULL")
+        || ["NULL::", "'\\xe51", "'pgs1."].iter().any(|start| expression.starts_with(start))
 }
 
 /// The most bytes that a value's canonical form can have; `None` if there is no limit.
 fn longest(ty: &Type) -> Option<usize> {
-    let modifier = usize::try_from(ty.modifier.checked_sub(VARHDRSZ)?);
     Some(match &ty.base {
         Base::Bool => 1,
         Base::Int2 | Base::Int4 | Base::Int8 | Base::Float4 | Base::Float8 => 8,
@@ -434,16 +220,153 @@ fn longest(ty: &Type) -> Option<usize> {
         Base::Inet | Base::Cidr => 4 + 16,
         Base::Macaddr => 6,
         // Four bytes are the most that a character has in UTF-8.
-        Base::Varchar | Base::Bpchar => modifier.ok()?.saturating_mul(4),
-        // A header of 8 bytes, and 2 for each group of four digits, of which two may be started.
-        Base::Numeric => 8 + 2 * ((modifier.ok()? >> 16).div_ceil(4) + 2),
+        Base::Varchar | Base::Bpchar => length(ty.modifier)?.saturating_mul(4),
+        // A header of 8 bytes, and 2 for each group of four digits, of which the first and the last may be cut.
+        Base::Numeric => 8 + 2 * ((length(ty.modifier)? >> 16).div_ceil(4) + 2),
         Base::Enum(ty) => ty.labels.iter().map(String::len).max()?,
         Base::Text | Base::Bytea | Base::Json | Base::Jsonb | Base::Array(_) => return None,
     })
 }
 
-/// Characters of `pgs1.` and the envelope in base64url.
+/// Characters of `pgs1.` and the envelope in base64url; there is no bound where the mode's overhead has none.
 fn sealed_text_width(mode: Mode, bytes: usize) -> usize {
-    let envelope = bytes.saturating_add(mode.overhead().unwrap_or(usize::MAX / 8));
-    5 + envelope.saturating_mul(4).div_ceil(3)
+    let envelope = mode.overhead().map_or(usize::MAX, |overhead| bytes.saturating_add(overhead));
+    envelope.saturating_mul(4).div_ceil(3).saturating_add(5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Loader, QUERIES};
+
+    /// A catalog from rows: the query's name, then its fields between bars, `~` for NULL.
+    fn catalog(rows: &str) -> Catalog {
+        let mut loader = Loader::new();
+        for row in rows.lines().map(str::trim).filter(|row| !row.is_empty()) {
+            let (query, fields) = row.split_once(": ").unwrap();
+            let index = QUERIES.iter().position(|q| q.name == query).unwrap();
+            let fields: Vec<_> = fields.split('|').map(|f| (f != "~").then_some(f.as_bytes())).collect();
+            loader.row(index, &fields).unwrap();
+        }
+        loader.finish().unwrap()
+    }
+
+    fn findings(policy: &str, rows: &str) -> Vec<String> {
+        let policy = Policy::parse(&format!("version = 1\n{policy}"), "p").unwrap_or_else(|e| panic!("{e}"));
+        let catalog = catalog(&format!("database: app|150000\n{rows}"));
+        let statistics =
+            [("public.users.few".parse().unwrap(), 12.0), ("public.users.many".parse().unwrap(), -0.9)];
+        let shown = |f: Finding| format!("{:?} {}: {}", f.grade, f.place, f.message);
+        check(&policy, &catalog, &statistics.into_iter().collect()).into_iter().map(shown).collect()
+    }
+
+    const USERS: &str = "
+        relations: 1|public|users|r|~
+        columns: 1|1|id|23|-1|t|f|t|~|f
+        columns: 1|2|email|17|-1|t|f|f|~|f
+        columns: 1|3|name|25|-1|f|f|f|~|f";
+
+    #[test]
+    fn what_is_likely_wrong_is_told() {
+        let column = |name: &str, rest: &str| format!("[table.\"public.users\"]\n{name} = {{ {rest} }}");
+        let deterministic = "type = \"text\", mode = \"deterministic\"";
+        let cases = [
+            (
+                "[table.\"public.user\"]\nx = { type = \"text\" }".to_owned(),
+                "relations: 9|app|User|r|~",
+                "Warning 2:8: there is no table public.\"user\": is app.\"User\" meant?",
+            ),
+            (
+                column("e", "type = \"text\""),
+                "columns: 1|9|E|25|-1|f|f|f|~|f",
+                "Warning 3:1: table public.users has no column e: is \"E\" meant?",
+            ),
+            (
+                column("v", "type = \"date\""),
+                "columns: 1|9|v|1043|75|f|f|f|~|f",
+                "varchar(71) in the database, and encrypted values of type date have up to 72 characters",
+            ),
+            (
+                column("v", "type = \"text\""),
+                "columns: 1|9|v|1043|60|f|f|f|~|f",
+                "have any number of characters",
+            ),
+            (column("x", "type = \"text\""), "columns: 1|9|x|25|-1|f|f|f|'a'::text|f", "has a default"),
+            (
+                column("x", "type = \"text\""),
+                "columns: 1|9|x|25|-1|f|f|f|NULLIF('a', 'b')|f",
+                "has a default",
+            ),
+            (
+                column("few", deterministic),
+                "columns: 1|9|few|17|-1|f|f|f|~|f",
+                "Warning 3:1: column public.users.few is deterministic and has about 12 different",
+            ),
+            (
+                column("b", "type = \"bool\", mode = \"deterministic\""),
+                "columns: 1|9|b|17|-1|f|f|f|~|f",
+                "can only have 2 different",
+            ),
+        ];
+        for (policy, rows, wanted) in cases {
+            let shown = findings(&policy, &format!("{USERS}\n{rows}")).join("\n");
+            assert!(shown.contains(wanted), "{policy}\n{rows}\n  gave: {shown}\n  not: {wanted}");
+        }
+    }
+
+    #[test]
+    fn what_is_fine_is_not_told() {
+        let column = |name: &str, rest: &str| format!("[table.\"public.users\"]\n{name} = {{ {rest} }}");
+        let cases = [
+            (column("x", "type = \"text\""), "columns: 1|9|x|25|-1|f|f|f|NULL::text|f"),
+            (column("x", "type = \"text\""), "columns: 1|9|x|17|-1|f|f|f|'\\xe510aabb'::bytea|f"),
+            (column("v", "type = \"date\""), "columns: 1|9|v|1043|76|f|f|f|~|f"),
+            (column("n", "type = \"text\""), "columns: 1|9|n|25|-1|f|f|f|~|t"),
+            (
+                column("many", "type = \"text\", mode = \"deterministic\""),
+                "columns: 1|9|many|17|-1|f|f|f|~|f",
+            ),
+            (
+                column(
+                    "few",
+                    "type = \"text\", mode = \"deterministic\", accept_leakage = \"public anyway\"",
+                ),
+                "columns: 1|9|few|17|-1|f|f|f|~|f",
+            ),
+            (column("m", "type = \"mood\""), "types: 77|78|app|mood|e|sad\ncolumns: 1|9|m|17|-1|f|f|f|~|f"),
+        ];
+        for (policy, rows) in cases {
+            assert_eq!(findings(&policy, &format!("{USERS}\n{rows}")), [""; 0], "{policy}\n{rows}");
+        }
+    }
+
+    #[test]
+    fn partitions_are_covered_with_their_parent() {
+        let rows = format!(
+            "{USERS}
+            relations: 2|public|eu|r|~
+            columns: 2|1|email|17|-1|f|f|f|~|f
+            columns: 2|2|name|25|-1|f|f|f|'x'::text|f
+            parents: 2|1
+            relations: 3|public|people|r|~
+            columns: 3|1|name|25|-1|f|f|f|~|f
+            parents: 2|3"
+        );
+        let cases = [
+            ("[table.\"public.eu\"]\nemail = { type = \"text\" }", "name public.users, its partitions"),
+            (
+                "[table.\"public.users\"]\nname = { type = \"text\" }",
+                "Warning 3:1: column public.eu.name has a default",
+            ),
+            (
+                "[table.\"public.users\"]\nname = { type = \"text\" }",
+                "eu is a partition or child of public.people",
+            ),
+        ];
+        for (policy, wanted) in cases {
+            let shown = findings(policy, &rows).join("\n");
+            assert!(shown.contains(wanted), "{policy}\n  gave: {shown}");
+        }
+        assert_eq!(findings("[table.\"public.users\"]\nemail = { type = \"text\" }", &rows), [""; 0]);
+    }
 }

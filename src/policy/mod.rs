@@ -238,24 +238,6 @@ user_email = { type = "text", context = "public.users.email" }
     }
 
     #[test]
-    fn functions_name_columns_of_the_policy() {
-        let policy = policy(
-            r#"
-version = 1
-[table."public.users"]
-email = { type = "text" }
-[function."public.add_user"]
-arguments = ["", "public.users.email"]
-returns = "public.users.email"
-"#,
-        );
-        let function = policy.functions.values().next().unwrap();
-        let email: ColumnName = "public.users.email".parse().unwrap();
-        assert_eq!(function.arguments, [None, Some(email.clone())]);
-        assert_eq!(function.returns, Some(email));
-    }
-
-    #[test]
     fn every_problem_is_reported_in_the_order_of_the_file() {
         let shown = problems(
             r#"version = 2
@@ -324,6 +306,12 @@ c = { type = "text", state = "migrating" }
             (column("\"é\" = { type = \"text\", x = 1 }"), "p.toml:3:24: unknown key"),
             ("version = 1\n[function.\"a.b\"]\narguments = [\"a.b.c\"]".to_owned(), "the policy seals no column a.b.c"),
             ("version = 1\n[function.\"a.b\"]\narguments = \"x\"".to_owned(), "expected a list"),
+            ("version = 1\n[function.\"a.b\"]".to_owned(), "p.toml:2:11: declaring functions is not available"),
+            (column("email = { type = \"citext\" }"), "p.toml:3:18: type citext cannot be encrypted"),
+            (
+                column("n = { type = \"numeric\", mode = \"deterministic\" }"),
+                "p.toml:3:32: a column of type numeric can only be randomized: equal numerics may have",
+            ),
         ];
         for (text, wanted) in cases {
             let shown = problems(&text).join("\n");
