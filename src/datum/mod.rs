@@ -46,25 +46,13 @@ mod uuid;
 
 pub mod array;
 
+pub use crate::wire::{Format, Oid};
 pub use codec::write;
 pub use convert::{Input, canonical};
 pub use datetime::zone::Zone;
 pub use error::{DatumError, Quoted};
 pub use settings::{ByteaOutput, DateForm, DateOrder, DateStyle, IntervalStyle, Settings};
 pub use types::{Family, TypeError, TypeName};
-
-/// An object id of the server.
-pub type Oid = u32;
-
-/// The wire's two formats.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// Format code 0.
-    #[default]
-    Text,
-    /// Format code 1.
-    Binary,
-}
 
 /// What a value is needed for: range and length are checked when storing, and a comparison value that
 /// cannot exist in the column is refused.

@@ -5,8 +5,7 @@ use pgwire::messages::Message as _;
 use pgwire::messages::response::ErrorResponse;
 
 use super::reader::{message, put_count, put_cstr};
-use super::{Reader, WireError};
-use crate::datum::Oid;
+use super::{Oid, Reader, WireError};
 use crate::error::ClientError;
 
 /// What ReadyForQuery tells of the session's transaction.

@@ -3,8 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::reader::{message, put_count, put_cstr, put_value};
-use super::{Reader, WireError};
-use crate::datum::{Format, Oid};
+use super::{Format, Oid, Reader, WireError};
 
 /// A Parse message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,3 +15,16 @@ pub mod startup;
 
 pub use frame::{Head, MAX_SMALL, Side};
 pub use reader::{Reader, WireError};
+
+/// An object id of the server.
+pub type Oid = u32;
+
+/// The formats of a value, as a message's format codes name them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Format code 0.
+    #[default]
+    Text,
+    /// Format code 1.
+    Binary,
+}
