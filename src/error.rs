@@ -51,8 +51,14 @@ impl SqlState {
     pub const INVALID_STATEMENT_NAME: Self = Self(*b"26000");
     /// 42601, a syntax error.
     pub const SYNTAX_ERROR: Self = Self(*b"42601");
+    /// 42702, a column's name that means more than one.
+    pub const AMBIGUOUS_COLUMN: Self = Self(*b"42702");
+    /// 42703, no column of that name.
+    pub const UNDEFINED_COLUMN: Self = Self(*b"42703");
     /// 42804, types that do not match.
     pub const DATATYPE_MISMATCH: Self = Self(*b"42804");
+    /// 42P01, no relation of that name.
+    pub const UNDEFINED_TABLE: Self = Self(*b"42P01");
     /// 42P18, a parameter whose type cannot be told.
     pub const INDETERMINATE_DATATYPE: Self = Self(*b"42P18");
     /// 54000, a limit of the program is exceeded.

@@ -3,12 +3,28 @@
 //! [`analyze`] gives exactly one [`Verdict`]. It knows no wire, no cryptography and no key: an edit says
 //! *what* is to be sealed for which class, and the session seals.
 
+mod analysis;
+mod analyze;
+mod dml;
+mod edits;
+mod expr;
 pub mod kinds;
 pub mod lex;
+mod query;
+mod refusal;
 pub mod scan;
+mod schema;
+mod scope;
+mod typename;
+mod types;
+mod view;
 
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use analyze::analyze;
+pub use refusal::{Reason, Refusal};
+pub use schema::{Consequence, Schema, SchemaProblem};
 
 use crate::catalog::Class;
 use crate::datum::{Oid, Purpose};
@@ -29,6 +45,9 @@ pub enum Verdict {
 pub struct Untouched {
     /// What it does to the session's knowledge.
     pub effects: Effects,
+    /// It names a relation that the catalog does not know (and whose name is not protected): the proof holds
+    /// if a catalog that is read now does not know it either.
+    pub unresolved: bool,
 }
 
 /// How to carry out a text.
@@ -42,6 +61,8 @@ pub struct Plan {
     pub parameters: Vec<Parameter>,
     /// What it does to the session's knowledge.
     pub effects: Effects,
+    /// As in [`Untouched`].
+    pub unresolved: bool,
 }
 
 /// One statement of a text.
@@ -149,15 +170,6 @@ pub struct Effects {
     pub transaction_end: bool,
 }
 
-/// Why a text is not carried out. Holds no value.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// Stub; becomes an enum.
-    pub reason: String,
-    /// Byte offset in the client's text.
-    pub at: Option<usize>,
-}
-
 /// How a text reached the proxy.
 #[derive(Clone, Copy, Debug)]
 pub enum Arrival<'a> {
@@ -186,7 +198,5 @@ pub struct Context<'a> {
     pub is_protected_plan: &'a dyn Fn(&str) -> bool,
 }
 
-/// A policy joined with a catalog: relations whose columns have classes, views typed, functions and
-/// relations that may not be touched with the reason.
-#[derive(Debug, Default)]
-pub struct Schema {}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! The state of one statement's analysis: names, constants and the first thing that speaks against it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Value, ValueWithSpan};
+
+use super::lex::{Lexeme, LexemeKind, Literals, Parsed, StringForm};
+use super::refusal::{Reason, Refusal};
+use super::schema::{Relation, Schema};
+use super::scope::{Column, Columns, Ctes, Entry};
+use super::typename::TypeName;
+use super::types::{Inference, Meeting, Ty};
+use super::{Edit, Effects, OutputValue, Replacement};
+use crate::catalog::{Class, RelationName};
+use crate::policy::quote_ident;
+
+/// One statement's analysis.
+pub(super) struct Analyzer<'a> {
+    pub(super) text: &'a str,
+    pub(super) parsed: &'a Parsed,
+    pub(super) schema: &'a Schema,
+    pub(super) search_path: &'a [String],
+    pub(super) literals: Literals,
+    pub(super) inference: Inference,
+    pub(super) constants: Vec<Constant>,
+    /// Casts of array constructors and of columns that constants make, which say what becomes of them.
+    pub(super) later_casts: Vec<(Ty, Cast)>,
+    pub(super) parameters: BTreeMap<usize, Ty>,
+    /// Relation names that are sent qualified.
+    pub(super) edits: Vec<Edit>,
+    /// The first protected relation that it touches.
+    pub(super) protected: Option<String>,
+    /// It names a relation that the catalog does not know.
+    pub(super) unresolved: bool,
+    /// It may change something, or calls a function that may.
+    pub(super) changes: bool,
+    /// What the functions that it calls may do to the session's knowledge.
+    pub(super) effects: Effects,
+    /// What speaks against it if it touches a protected relation.
+    pub(super) refusal: Option<Refusal>,
+    /// What speaks against it in any case: it was not understood whole.
+    pub(super) obstacle: Option<Refusal>,
+    /// The byte where the token stands that was looked at last.
+    pub(super) at: Option<usize>,
+}
+
+/// A constant or one use of a parameter.
+#[derive(Debug)]
+pub(super) struct Constant {
+    pub(super) kind: ConstantKind,
+    /// Its token.
+    pub(super) lexeme: Lexeme,
+    /// Its bytes, a sign before a number included.
+    pub(super) range: Range<usize>,
+    /// Its tokens as indices, parentheses and casts around it included.
+    pub(super) tokens: Range<usize>,
+    pub(super) ty: Ty,
+    pub(super) casts: Vec<Cast>,
+}
+
+/// Kinds of [`Constant`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConstantKind {
+    String,
+    Number,
+    Bool,
+    Null,
+    Parameter(usize),
+}
+
+/// A cast of a constant.
+#[derive(Clone, Debug)]
+pub(super) struct Cast {
+    pub(super) target: TypeName,
+    /// The type stands before the string: `date '2020-01-01'`.
+    pub(super) is_prefix: bool,
+}
+
+/// What a relation's name means.
+pub(super) enum Named {
+    /// A table of WITH.
+    Cte(String, Columns),
+    /// A relation of the catalog.
+    Relation(Arc<Relation>),
+    /// Nothing that the catalog knows.
+    Unknown(String),
+}
+
+impl<'a> Analyzer<'a> {
+    pub(super) fn new(
+        text: &'a str,
+        parsed: &'a Parsed,
+        schema: &'a Schema,
+        search_path: &'a [String],
+    ) -> Self {
+        Self {
+            text,
+            parsed,
+            schema,
+            search_path,
+            literals: Literals::new(parsed.lexemes()),
+            inference: Inference::default(),
+            constants: Vec::new(),
+            later_casts: Vec::new(),
+            parameters: BTreeMap::new(),
+            edits: Vec::new(),
+            protected: None,
+            unresolved: false,
+            changes: false,
+            effects: Effects::default(),
+            refusal: None,
+            obstacle: None,
+            at: None,
+        }
+    }
+
+    /// Speaks against the statement, at the token that was looked at last.
+    pub(super) fn refuse(&mut self, reason: impl Into<Box<Reason>>) {
+        self.refusal.get_or_insert(Refusal::new(reason, self.at));
+    }
+
+    /// Says that the statement was not understood whole.
+    pub(super) fn not_understood(&mut self, construct: impl Into<String>) {
+        let name = self.protected.clone().unwrap_or_else(|| "an encrypted column".to_owned());
+        let reason = Reason::NotUnderstood { construct: construct.into(), name };
+        self.obstacle.get_or_insert(Refusal::new(reason, self.at));
+    }
+
+    /// The same where `present` is true: a clause that PostgreSQL does not have.
+    pub(super) fn foreign(&mut self, present: bool, construct: &str) {
+        if present {
+            self.not_understood(construct);
+        }
+    }
+
+    /// Remembers where the analysis is.
+    pub(super) fn look_at(&mut self, ident: &Ident) {
+        if let Some(range) = Parsed::range(ident.span) {
+            self.at = Some(range.start);
+        }
+    }
+
+    /// Brings two expressions together.
+    pub(super) fn meet(&mut self, left: &Ty, right: &Ty, how: Meeting, construct: &str) -> Ty {
+        self.inference.meet(left, right, how, construct).unwrap_or_else(|reason| {
+            self.refuse(reason);
+            Ty::Plain
+        })
+    }
+
+    /// Proves that an expression is not encrypted, or refuses `construct`.
+    pub(super) fn plain(&mut self, ty: &Ty, construct: &str) {
+        let refusal = |class: &Class| Reason::Construct {
+            construct: construct.to_owned(),
+            column: class.column.clone(),
+        };
+        if let Err(reason) = self.inference.plain(ty, refusal) {
+            self.refuse(reason);
+        }
+    }
+
+    /// Proves that an expression may be compared with others of its kind.
+    pub(super) fn comparable(&mut self, ty: &Ty, how: Meeting, construct: &str) {
+        if let Err(reason) = self.inference.check_mode(ty, how, construct) {
+            self.refuse(reason);
+        }
+    }
+
+    /// The identifiers of a name; `None` if it has other parts.
+    pub(super) fn parts<'n>(&mut self, name: &'n ObjectName) -> Option<Vec<&'n Ident>> {
+        let parts: Option<Vec<_>> = name.0.iter().map(ObjectNamePart::as_ident).collect();
+        match &parts {
+            Some(idents) => {
+                if let Some(last) = idents.last() {
+                    self.look_at(last);
+                }
+            }
+            None => self.not_understood("a name made by a function"),
+        }
+        parts
+    }
+
+    /// What a relation's name means; one that could mean a protected relation elsewhere is sent qualified.
+    pub(super) fn named(&mut self, name: &ObjectName, ctes: &Ctes) -> Named {
+        let unknown = || Named::Unknown("?".to_owned());
+        let Some(parts) = self.parts(name) else { return unknown() };
+        let (last, qualifiers) = match parts.split_last() {
+            Some((last, qualifiers)) => (*last, qualifiers),
+            None => return unknown(),
+        };
+        let relation = match qualifiers {
+            [] => {
+                if let Some(columns) = ctes.find(&last.value) {
+                    return Named::Cte(last.value.clone(), columns.clone());
+                }
+                let found = self.schema.resolve(&last.value, self.search_path);
+                if let Some(relation) = &found
+                    && self.schema.is_protected_name(&last.value)
+                {
+                    self.qualify(last, &relation.name);
+                }
+                found
+            }
+            [schema] => self.schema.relation(&self.qualified(&schema.value, &last.value)),
+            [database, schema] if database.value == self.schema.database() => {
+                self.schema.relation(&self.qualified(&schema.value, &last.value))
+            }
+            _ => {
+                self.not_understood("a name with more than two parts");
+                None
+            }
+        };
+        let Some(relation) = relation else {
+            let shown = parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join(".");
+            if self.schema.is_protected_name(&last.value) {
+                let reason = Reason::UndefinedTable { name: shown.clone() };
+                self.obstacle.get_or_insert(Refusal::new(reason, self.at));
+            }
+            self.unresolved = true;
+            return Named::Unknown(last.value.clone());
+        };
+        if relation.is_protected {
+            self.protected.get_or_insert_with(|| relation.name.to_string());
+            if let Some(why) = &relation.blocked {
+                self.refuse(Reason::Blocked { relation: relation.name.clone(), why: Arc::clone(why) });
+            }
+        }
+        Named::Relation(relation)
+    }
+
+    /// A relation as an item of FROM under this alias.
+    pub(super) fn entry(&self, relation: &Relation, alias: Option<&Ident>) -> Entry {
+        let list = relation.columns.iter().map(|column| Column {
+            name: column.name.clone(),
+            ty: ty_of(&column.value),
+            origin: Some((relation.oid, column.number)),
+            physical: Some(column.physical),
+        });
+        Entry {
+            name: alias.map_or_else(|| relation.name.name.clone(), |alias| alias.value.clone()),
+            relation: alias.is_none().then(|| relation.name.clone()),
+            has_system_columns: true,
+            columns: Columns { list: list.collect(), complete: relation.columns_known },
+        }
+    }
+
+    /// A constant as it stands; `sign` is the token of a minus directly before it.
+    pub(super) fn constant(&mut self, value: &ValueWithSpan, sign: Option<usize>) -> Option<usize> {
+        let Some((index, lexeme)) = self.token(value) else {
+            self.not_understood("a constant that is not where it seems to be");
+            return None;
+        };
+        self.at = Some(lexeme.start);
+        if lexeme.is_value() && self.literals.visit(&lexeme.range()).is_err() {
+            self.not_understood("a constant that is read twice");
+            return None;
+        }
+        let (kind, ty) = match (&value.value, lexeme.kind) {
+            (Value::Placeholder(_), LexemeKind::Parameter(number)) => {
+                let number = usize::try_from(number).unwrap_or(usize::MAX);
+                let inference = &mut self.inference;
+                let ty = self.parameters.entry(number).or_insert_with(|| inference.fresh_for(Some(number)));
+                (ConstantKind::Parameter(number), ty.clone())
+            }
+            (Value::Number(..), LexemeKind::Integer | LexemeKind::Numeric) => {
+                (ConstantKind::Number, self.inference.fresh())
+            }
+            (Value::SingleQuotedString(_) | Value::NationalStringLiteral(_), LexemeKind::String(_)) => {
+                (ConstantKind::String, self.inference.fresh())
+            }
+            (Value::Boolean(_), LexemeKind::Word) => (ConstantKind::Bool, self.inference.fresh()),
+            (Value::Null, LexemeKind::Word) => (ConstantKind::Null, self.inference.fresh()),
+            // Bit strings belong to no type that can be sealed.
+            (Value::HexStringLiteral(_), LexemeKind::Hex)
+            | (Value::SingleQuotedByteStringLiteral(_), LexemeKind::Bits) => return None,
+            _ => {
+                self.not_understood("a constant of a form that PostgreSQL does not have");
+                return None;
+            }
+        };
+        let (first, start) = match sign.and_then(|sign| Some((sign, self.lexeme(sign)?.start))) {
+            Some(signed) => signed,
+            None => (index, lexeme.start),
+        };
+        self.constants.push(Constant {
+            kind,
+            lexeme,
+            range: start..lexeme.end,
+            tokens: first..index + 1,
+            ty,
+            casts: Vec::new(),
+        });
+        Some(self.constants.len() - 1)
+    }
+
+    /// The token of a constant and its index.
+    pub(super) fn token(&self, value: &ValueWithSpan) -> Option<(usize, Lexeme)> {
+        let range = Parsed::range(value.span)?;
+        let index = self.parsed.lexemes().binary_search_by_key(&range.start, |lexeme| lexeme.start).ok()?;
+        let lexeme = self.lexeme(index)?;
+        (lexeme.end == range.end).then_some((index, lexeme))
+    }
+
+    pub(super) fn lexeme(&self, index: usize) -> Option<Lexeme> {
+        self.parsed.lexemes().get(index).copied()
+    }
+
+    pub(super) fn is_word(&self, index: Option<usize>, word: &str) -> bool {
+        index.and_then(|index| self.lexeme(index)).is_some_and(|lexeme| lexeme.is_word(self.text, word))
+    }
+
+    pub(super) fn is_symbol(&self, index: Option<usize>, symbol: u8) -> bool {
+        index.and_then(|index| self.lexeme(index)).is_some_and(|lexeme| lexeme.is_symbol(symbol))
+    }
+
+    /// The bytes of some tokens.
+    pub(super) fn bytes(&self, tokens: &Range<usize>) -> Option<Range<usize>> {
+        let first = self.lexeme(tokens.start)?;
+        let last = self.lexeme(tokens.end.checked_sub(1)?)?;
+        Some(first.start..last.end)
+    }
+
+    pub(super) fn qualified(&self, schema: &str, name: &str) -> RelationName {
+        let temporary = || self.search_path.iter().find(|schema| is_temporary(schema)).cloned();
+        let schema =
+            if schema == "pg_temp" { temporary() } else { None }.unwrap_or_else(|| schema.to_owned());
+        RelationName { schema, name: name.to_owned() }
+    }
+
+    fn qualify(&mut self, ident: &Ident, relation: &RelationName) {
+        let Some(range) = Parsed::range(ident.span) else {
+            self.not_understood("a name that is not where it seems to be");
+            return;
+        };
+        let schema = if is_temporary(&relation.schema) { "pg_temp" } else { relation.schema.as_str() };
+        self.edits.push(Edit {
+            range: range.start..range.start,
+            replacement: Replacement::Text(format!("{}.", quote_ident(schema))),
+        });
+    }
+}
+
+/// The type of a column.
+pub(super) fn ty_of(value: &OutputValue) -> Ty {
+    match value {
+        OutputValue::Plain => Ty::Plain,
+        OutputValue::Sealed(class) => Ty::Sealed(Arc::clone(class)),
+        OutputValue::SealedArray(class) => Ty::Array(Box::new(Ty::Sealed(Arc::clone(class)))),
+    }
+}
+
+/// Whether this is a session's schema of temporary tables.
+fn is_temporary(schema: &str) -> bool {
+    schema.strip_prefix("pg_temp_").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+impl Constant {
+    /// Whether it is `N'text'`, which PostgreSQL reads as bpchar.
+    pub(super) fn is_national(&self) -> bool {
+        self.lexeme.kind == LexemeKind::String(StringForm::National)
+    }
+}

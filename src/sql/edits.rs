@@ -1,0 +1,401 @@
+//! From what is known of each constant and parameter to edits and roles.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::analysis::{Analyzer, Cast, Constant, ConstantKind};
+use super::lex::{self, LexemeKind, Number};
+use super::refusal::Reason;
+use super::typename::{
+    self, BOOL, BPCHAR, FLOAT4, FLOAT8, INT2, INT4, INT8, Modifier, NUMERIC, TEXT, VARCHAR,
+};
+use super::types::{Ty, Var};
+use super::{Edit, OutputValue, Parameter, Replacement, Use};
+use crate::catalog::{Class, Storage};
+use crate::datum::{Base, Oid, Purpose};
+
+/// What is to be done about the constants and parameters of a statement.
+pub(super) struct Constants {
+    /// Literals to be sealed, and casts of them and of parameters.
+    pub(super) edits: Vec<Edit>,
+    /// The parameters that are sealed.
+    pub(super) parameters: BTreeMap<usize, Parameter>,
+}
+
+/// What a constant or parameter turned out to be.
+enum Role {
+    Plain,
+    Value(Arc<Class>),
+    Array(Arc<Class>),
+}
+
+impl Analyzer<'_> {
+    /// Looks for constants that the walk has not seen; numbers in types' modifiers, and the field of EXTRACT, are
+    /// no values.
+    pub(super) fn finish_literals(&mut self) {
+        let lexemes = self.parsed.lexemes();
+        for index in 0..lexemes.len() {
+            let double_colon =
+                lexemes.get(index).is_some_and(|lexeme| lexeme.kind == LexemeKind::DoubleColon);
+            if double_colon {
+                self.ignore_modifiers(index + 1);
+            } else if self.is_word(Some(index), "cast") && self.is_symbol(Some(index + 1), b'(') {
+                if let Some(word) = self.last_as(index + 2) {
+                    self.ignore_modifiers(word + 1);
+                }
+            } else if self.is_word(Some(index), "extract")
+                && self.is_symbol(Some(index + 1), b'(')
+                && self.is_word(Some(index + 3), "from")
+                && let Some(field) = self.lexeme(index + 2)
+            {
+                self.literals.ignore(&field.range());
+            }
+        }
+        let unvisited = self.literals.unvisited().next();
+        if let Some(lexeme) = unvisited {
+            self.at = Some(lexeme.start);
+            self.not_understood("the place of this constant");
+        }
+    }
+
+    /// The AS of the CAST whose inside starts at a token.
+    fn last_as(&self, from: usize) -> Option<usize> {
+        let mut depth = 0usize;
+        let mut found = None;
+        for index in from..self.parsed.lexemes().len() {
+            if self.is_symbol(Some(index), b'(') {
+                depth += 1;
+            } else if self.is_symbol(Some(index), b')') {
+                if depth == 0 {
+                    return found;
+                }
+                depth -= 1;
+            } else if depth == 0 && self.is_word(Some(index), "as") {
+                found = Some(index);
+            }
+        }
+        None
+    }
+
+    fn ignore_modifiers(&mut self, start: usize) {
+        let Some(target) = self.type_at(start) else { return };
+        let inside = self.parsed.lexemes().get(target.tokens.clone()).unwrap_or_default();
+        if inside.iter().all(|lexeme| !lexeme.is_value() || lexeme.kind == LexemeKind::Integer) {
+            self.ignore(&target);
+        }
+    }
+
+    /// Says what each constant is; one whose form cannot be carried out is refused.
+    pub(super) fn finish_constants(&mut self) -> Constants {
+        let mut edits = Vec::new();
+        let mut parameters = BTreeMap::new();
+        let constants = std::mem::take(&mut self.constants);
+        let sources = self.sources(&constants);
+        for (constant, source) in constants.iter().zip(&sources) {
+            self.at = Some(constant.range.start);
+            let role = self.role(&constant.ty);
+            let (class, is_array) = match &role {
+                Role::Plain => continue,
+                Role::Value(class) => (class, matches!(class.ty.base, Base::Array(_))),
+                Role::Array(class) => (class, true),
+            };
+            let element = match source {
+                Ok(source) => *source,
+                Err(target) => {
+                    self.refuse(Reason::CastOfConstant {
+                        column: class.column.clone(),
+                        target: target.clone(),
+                    });
+                    continue;
+                }
+            };
+            if constant.casts.iter().any(|cast| cast.target.is_array != is_array) {
+                let target = if is_array { "what is no array" } else { "an array" }.to_owned();
+                self.refuse(Reason::CastOfConstant { column: class.column.clone(), target });
+                continue;
+            }
+            let source = match &role {
+                Role::Value(_) if is_array => match element {
+                    Some(element) => typename::array_of(element),
+                    None => None,
+                },
+                _ => element,
+            };
+            let purpose = match &constant.ty {
+                Ty::Var(var) if !self.inference.is_stored(*var) => Purpose::Compare,
+                _ => Purpose::Store,
+            };
+            let usage = Use { class: Arc::clone(class), purpose, source };
+            for cast in &constant.casts {
+                self.cast_edit(cast, class, matches!(role, Role::Array(_)), &mut edits);
+            }
+            match constant.kind {
+                ConstantKind::Null => {}
+                ConstantKind::Parameter(number) => {
+                    let parameter = match role {
+                        Role::Array(_) => Parameter::SealedArray(usage),
+                        Role::Value(_) | Role::Plain => Parameter::Sealed(usage),
+                    };
+                    self.parameter(number, parameter, &mut parameters);
+                }
+                ConstantKind::String | ConstantKind::Number | ConstantKind::Bool => {
+                    let value = self.value(constant);
+                    let replacement = match (role, constant.kind) {
+                        (Role::Array(_), ConstantKind::String) => Replacement::SealedArray { usage, value },
+                        (Role::Array(class), _) => {
+                            self.refuse(Reason::MeetsPlain {
+                                column: class.column.clone(),
+                                construct: "an array".to_owned(),
+                            });
+                            continue;
+                        }
+                        (Role::Value(_) | Role::Plain, _) => Replacement::Sealed { usage, value },
+                    };
+                    edits.push(Edit { range: constant.range.clone(), replacement });
+                }
+            }
+        }
+        for (ty, cast) in std::mem::take(&mut self.later_casts) {
+            if let Role::Value(class) = self.role(&ty) {
+                self.cast_edit(&cast, &class, cast.target.is_array, &mut edits);
+            }
+        }
+        self.constants = constants;
+        Constants { edits, parameters }
+    }
+
+    fn role(&mut self, ty: &Ty) -> Role {
+        match self.inference.resolve(ty) {
+            Ty::Plain | Ty::Var(_) => Role::Plain,
+            Ty::Sealed(class) => Role::Value(class),
+            Ty::Array(element) => match *element {
+                Ty::Sealed(class) => Role::Array(class),
+                Ty::Plain | Ty::Var(_) => Role::Plain,
+                Ty::Array(_) | Ty::Row(_) => self.shapeless(),
+            },
+            Ty::Row(_) => self.shapeless(),
+        }
+    }
+
+    fn shapeless(&mut self) -> Role {
+        self.not_understood("an array of arrays");
+        Role::Plain
+    }
+
+    /// The types that statements give to their constants, or the cast that cannot be carried out.
+    fn sources(&self, constants: &[Constant]) -> Vec<Result<Option<Oid>, String>> {
+        let mut own: Vec<_> = constants.iter().map(|constant| self.source(constant)).collect();
+        self.cast_later(constants, &mut own);
+        // In the output of a subquery, what is unknown takes the type of what it stands with, else text.
+        let mut of_group: HashMap<Var, Oid> = HashMap::new();
+        for (constant, source) in constants.iter().zip(&own) {
+            if let (Ty::Var(var), Ok(Some(source))) = (&constant.ty, source) {
+                of_group.entry(self.inference.root(*var)).or_insert(*source);
+            }
+        }
+        let settled = constants.iter().zip(own).map(|(constant, source)| match (&constant.ty, source) {
+            (Ty::Var(var), Ok(None))
+                if constant.kind != ConstantKind::Null && self.inference.is_text(*var) =>
+            {
+                Ok(Some(of_group.get(&self.inference.root(*var)).copied().unwrap_or(TEXT)))
+            }
+            (Ty::Var(var), Ok(None)) if matches!(constant.kind, ConstantKind::Parameter(_)) => {
+                Ok(of_group.get(&self.inference.root(*var)).copied().filter(|_| {
+                    // Another use of the same parameter has a cast.
+                    constants.iter().any(|other| other.kind == constant.kind && !other.casts.is_empty())
+                }))
+            }
+            (_, source) => source,
+        });
+        settled.collect()
+    }
+
+    /// A cast of a column that constants make is one of each of them. What was unknown is text by then, so a
+    /// string is read as the type is, and a parameter's value is known by the server as text.
+    fn cast_later(&self, constants: &[Constant], sources: &mut [Result<Option<Oid>, String>]) {
+        for (ty, cast) in self.later_casts.iter().filter(|(_, cast)| !cast.target.is_array) {
+            let Ty::Var(var) = ty else { continue };
+            let root = self.inference.root(*var);
+            for (constant, source) in constants.iter().zip(sources.iter_mut()) {
+                let same = matches!(constant.ty, Ty::Var(var) if self.inference.root(var) == root);
+                let Ok(from) = source else { continue };
+                if !same || constant.kind == ConstantKind::Null {
+                    continue;
+                }
+                let is_text = |oid: Oid| matches!(oid, TEXT | VARCHAR);
+                let shown = || self.shown(cast);
+                *source = match (cast.target.oid, cast.target.modifier, *from) {
+                    (Some(target), Modifier::None, Some(from))
+                        if from == target || (is_text(from) && is_text(target)) =>
+                    {
+                        Ok(Some(target))
+                    }
+                    (Some(target), Modifier::None, None)
+                        if is_text(target) || constant.kind == ConstantKind::String =>
+                    {
+                        Ok(Some(target))
+                    }
+                    _ => Err(shown()),
+                };
+            }
+        }
+    }
+
+    /// The type that a constant's token and casts give it: the types that PostgreSQL would see, as long as the
+    /// casts before the last change nothing.
+    fn source(&self, constant: &Constant) -> Result<Option<Oid>, String> {
+        let number = match constant.kind {
+            ConstantKind::Number => {
+                lex::number(&constant.lexeme, self.text, constant.range.start < constant.lexeme.start)
+            }
+            ConstantKind::String | ConstantKind::Bool | ConstantKind::Null | ConstantKind::Parameter(_) => {
+                None
+            }
+        };
+        let mut source = match (constant.kind, &number) {
+            (ConstantKind::Bool, _) => Some(BOOL),
+            (ConstantKind::Number, Some(Number::Int4(_))) => Some(INT4),
+            (ConstantKind::Number, Some(Number::Int8(_))) => Some(INT8),
+            (ConstantKind::Number, Some(Number::Numeric(_)) | None) => Some(NUMERIC),
+            (ConstantKind::String, _) if constant.is_national() => Some(BPCHAR),
+            (ConstantKind::String | ConstantKind::Null | ConstantKind::Parameter(_), _) => None,
+        };
+        for cast in &constant.casts {
+            let shown = || self.shown(cast);
+            let target = cast.target.oid.ok_or_else(shown)?;
+            let fits = |length: u32| {
+                let characters =
+                    lex::string_value(&constant.lexeme, self.text).map(|value| value.chars().count());
+                characters.is_some_and(|characters| characters <= length as usize)
+            };
+            match cast.target.modifier {
+                Modifier::None => {}
+                Modifier::Length(length) if constant.kind == ConstantKind::String && fits(length) => {}
+                Modifier::Length(_) | Modifier::Other if constant.kind == ConstantKind::Null => {}
+                Modifier::Length(_) | Modifier::Other => return Err(shown()),
+            }
+            let is_text = |oid: Oid| matches!(oid, TEXT | VARCHAR);
+            let keeps = match (source, &number) {
+                (None, _) => true,
+                (Some(from), _) if from == target || (is_text(from) && is_text(target)) => true,
+                // A string that is cast to text first is read as the type is; an enum's values are their labels
+                // in either format.
+                (Some(from), None) if is_text(from) => {
+                    constant.kind == ConstantKind::String || typename::name_of(target).is_none()
+                }
+                (Some(INT2 | INT4 | INT8), Some(_)) => {
+                    matches!(target, INT2 | INT4 | INT8 | NUMERIC | FLOAT4 | FLOAT8) || is_text(target)
+                }
+                (Some(NUMERIC), Some(Number::Numeric(_))) => matches!(target, FLOAT4 | FLOAT8),
+                (Some(BOOL), None) if constant.kind == ConstantKind::Bool => is_text(target),
+                (Some(_), _) => constant.kind == ConstantKind::Null,
+            };
+            if !keeps {
+                return Err(shown());
+            }
+            source = Some(target);
+        }
+        Ok(source)
+    }
+
+    fn shown(&self, cast: &Cast) -> String {
+        let bytes = self.bytes(&cast.target.tokens);
+        bytes.and_then(|bytes| self.text.get(bytes)).unwrap_or("another type").to_owned()
+    }
+
+    /// The value of a literal as text.
+    fn value(&self, constant: &Constant) -> String {
+        let lexeme = &constant.lexeme;
+        let written = || lexeme.text(self.text).to_ascii_lowercase();
+        match constant.kind {
+            ConstantKind::String => lex::string_value(lexeme, self.text).unwrap_or_default(),
+            ConstantKind::Number => match lex::number(lexeme, self.text, constant.range.start < lexeme.start)
+            {
+                Some(Number::Int4(number)) => number.to_string(),
+                Some(Number::Int8(number)) => number.to_string(),
+                Some(Number::Numeric(digits)) => digits,
+                None => written(),
+            },
+            ConstantKind::Bool | ConstantKind::Null | ConstantKind::Parameter(_) => written(),
+        }
+    }
+
+    /// The type of a cast becomes what the server holds; that before a string goes, as the literal has its own.
+    fn cast_edit(&mut self, cast: &Cast, class: &Class, is_array: bool, edits: &mut Vec<Edit>) {
+        if cast.target.tokens.is_empty() {
+            return;
+        }
+        let Some(range) = self.bytes(&cast.target.tokens) else {
+            self.not_understood("the place of a cast");
+            return;
+        };
+        let text = match (cast.is_prefix, is_array) {
+            (true, _) => String::new(),
+            (false, false) => storage_type(class.storage).to_owned(),
+            (false, true) => format!("{}[]", storage_type(class.storage)),
+        };
+        edits.push(Edit { range, replacement: Replacement::Text(text) });
+    }
+
+    /// The role of a parameter is that of all its uses.
+    fn parameter(&mut self, number: usize, role: Parameter, parameters: &mut BTreeMap<usize, Parameter>) {
+        let known = parameters.get(&number).map(Parameter::usage);
+        let (known, new) = match (known, role.usage()) {
+            (Some(Some(known)), Some(new)) => (known.source, new),
+            _ => {
+                parameters.insert(number, role);
+                return;
+            }
+        };
+        let is_text = |oid: Option<Oid>| matches!(oid, Some(TEXT | VARCHAR));
+        let source = match (known, new.source) {
+            (Some(a), Some(b)) if a != b && !(is_text(Some(a)) && is_text(Some(b))) => {
+                let target = typename::name_of(b).unwrap_or("another type").to_owned();
+                self.refuse(Reason::CastOfConstant { column: new.class.column.clone(), target });
+                return;
+            }
+            (known, new) => known.or(new),
+        };
+        let role = role.with_source(source);
+        parameters.insert(number, role);
+    }
+}
+
+impl Parameter {
+    /// How a sealed one is used.
+    pub fn usage(&self) -> Option<&Use> {
+        match self {
+            Self::Plain => None,
+            Self::Sealed(usage) | Self::SealedArray(usage) => Some(usage),
+        }
+    }
+
+    fn with_source(self, source: Option<Oid>) -> Self {
+        match self {
+            Self::Plain => Self::Plain,
+            Self::Sealed(usage) => Self::Sealed(Use { source, ..usage }),
+            Self::SealedArray(usage) => Self::SealedArray(Use { source, ..usage }),
+        }
+    }
+}
+
+/// What an output column of a resolved type holds; `None` for what no client can be given.
+pub(super) fn output_value(ty: &Ty) -> Option<OutputValue> {
+    Some(match ty {
+        Ty::Plain | Ty::Var(_) | Ty::Row(_) => OutputValue::Plain,
+        Ty::Sealed(class) => OutputValue::Sealed(Arc::clone(class)),
+        Ty::Array(element) => match &**element {
+            Ty::Sealed(class) => OutputValue::SealedArray(Arc::clone(class)),
+            Ty::Plain | Ty::Var(_) => OutputValue::Plain,
+            Ty::Array(_) | Ty::Row(_) => return None,
+        },
+    })
+}
+
+/// The type that literals and parameters have towards the server.
+pub(super) fn storage_type(storage: Storage) -> &'static str {
+    match storage {
+        Storage::Bytea => "pg_catalog.bytea",
+        Storage::Text => "pg_catalog.text",
+    }
+}

@@ -1,0 +1,163 @@
+--! What ORMs and drivers send.
+
+INSERT INTO users (email, name) SELECT p0::VARCHAR, p1::VARCHAR FROM (VALUES ($1, $2, 0), ($3, $4, 1)) AS imp_sen(p0, p1, sen_counter) ORDER BY sen_counter RETURNING users.id, users.id AS id__1
+=> INSERT INTO public.users (email, name) SELECT p0::pg_catalog.bytea, p1::pg_catalog.bytea FROM (VALUES ($1, $2, 0), ($3, $4, 1)) AS imp_sen(p0, p1, sen_counter) ORDER BY sen_counter RETURNING users.id, users.id AS id__1
+$1: users.email store as varchar
+$2: users.name store as varchar
+$3: users.email store as varchar
+$4: users.name store as varchar
+
+INSERT INTO users (email, name) VALUES ($1::VARCHAR, $2::VARCHAR) RETURNING users.id
+=> INSERT INTO public.users (email, name) VALUES ($1::pg_catalog.bytea, $2::pg_catalog.bytea) RETURNING users.id
+$1: users.email store as varchar
+$2: users.name store as varchar
+
+SELECT users.id AS users_id, users.email AS users_email, users.name AS users_name FROM users WHERE users.email = $1::VARCHAR LIMIT $2::INTEGER
+=> SELECT users.id AS users_id, users.email AS users_email, users.name AS users_name FROM public.users WHERE users.email = $1::pg_catalog.bytea LIMIT $2::INTEGER
+$1: users.email as varchar
+2: users.email from users.2
+3: users.name from users.3
+
+SELECT count(*) AS count_1 FROM (SELECT users.id AS users_id FROM users WHERE users.email = $1::VARCHAR) AS anon_1
+=> SELECT count(*) AS count_1 FROM (SELECT users.id AS users_id FROM public.users WHERE users.email = $1::pg_catalog.bytea) AS anon_1
+$1: users.email as varchar
+
+SELECT "users"."id", "users"."email" FROM "users" WHERE "users"."email" = 'a' ORDER BY "users"."id" ASC LIMIT 21
+=> SELECT "users"."id", "users"."email" FROM public."users" WHERE "users"."email" = «users.email 'a'» ORDER BY "users"."id" ASC LIMIT 21
+2: users.email from users.2
+
+SELECT "users"."id" FROM "users" WHERE UPPER("users"."email"::text) LIKE UPPER('%a%')
+=> refuse 0A000 at 46: encrypted column public.users.email cannot be cast to TEXT
+
+SELECT 1 AS "a" FROM "users" WHERE "users"."email" = $1 LIMIT 1
+=> SELECT 1 AS "a" FROM public."users" WHERE "users"."email" = $1 LIMIT 1
+$1: users.email
+
+SELECT (1) AS "a" FROM "users" WHERE ("users"."email" = $1 AND NOT ("users"."id" = $2)) LIMIT 1
+=> SELECT (1) AS "a" FROM public."users" WHERE ("users"."email" = $1 AND NOT ("users"."id" = $2)) LIMIT 1
+$1: users.email
+
+INSERT INTO "users" ("email", "name", "bio") VALUES ($1, $2, $3) RETURNING "users"."id"
+=> INSERT INTO public."users" ("email", "name", "bio") VALUES ($1, $2, $3) RETURNING "users"."id"
+$1: users.email store
+$2: users.name store
+
+UPDATE "users" SET "email" = 'b', "bio" = 'c' WHERE "users"."id" = 1
+=> UPDATE public."users" SET "email" = «users.email store 'b'», "bio" = 'c' WHERE "users"."id" = 1
+
+SELECT COUNT(*) AS "__count" FROM "users" WHERE "users"."email" IN ('a', 'b')
+=> SELECT COUNT(*) AS "__count" FROM public."users" WHERE "users"."email" IN («users.email 'a'», «users.email 'b'»)
+
+DELETE FROM "users" WHERE "users"."id" IN (1, 2)
+=> DELETE FROM public."users" WHERE "users"."id" IN (1, 2)
+
+SAVEPOINT "s140_x1"
+=> forward
+
+SELECT 1 AS one FROM "users" WHERE "users"."email" = $1 LIMIT $2
+=> SELECT 1 AS one FROM public."users" WHERE "users"."email" = $1 LIMIT $2
+$1: users.email
+
+SELECT "users".* FROM "users" WHERE "users"."email" = $1 ORDER BY "users"."id" ASC LIMIT $2
+=> SELECT "users".* FROM public."users" WHERE "users"."email" = $1 ORDER BY "users"."id" ASC LIMIT $2
+$1: users.email
+2: users.email from users.2
+3: users.name from users.3
+4: users.ssn from users.4
+5: users.born from users.5
+6: users.active from users.6
+7: users.age from users.7
+8: users.score from users.8
+9: users.mood from users.9
+
+INSERT INTO "users" ("email","name") VALUES ('a', 'n'), ('b', 'm') ON CONFLICT ("email") DO UPDATE SET "name"=excluded."name" RETURNING "id"
+=> INSERT INTO public."users" ("email","name") VALUES («users.email store 'a'», «users.name store 'n'»), («users.email store 'b'», «users.name store 'm'») ON CONFLICT ("email") DO UPDATE SET "name"=excluded."name" RETURNING "id"
+
+INSERT INTO "users" ("email") VALUES ('a') ON CONFLICT ("email") DO UPDATE SET created=(CASE WHEN ("users"."email" IS NOT DISTINCT FROM excluded."email") THEN "users".created ELSE CURRENT_TIMESTAMP END),"email"=excluded."email" RETURNING "id"
+=> INSERT INTO public."users" ("email") VALUES («users.email store 'a'») ON CONFLICT ("email") DO UPDATE SET created=(CASE WHEN ("users"."email" IS NOT DISTINCT FROM excluded."email") THEN "users".created ELSE CURRENT_TIMESTAMP END),"email"=excluded."email" RETURNING "id"
+
+SELECT "public"."users"."id", "public"."users"."email" FROM "public"."users" WHERE ("public"."users"."email" = $1 AND 1=1) LIMIT $2 OFFSET $3
+=> SELECT "public"."users"."id", "public"."users"."email" FROM "public"."users" WHERE ("public"."users"."email" = $1 AND 1=1) LIMIT $2 OFFSET $3
+$1: users.email
+2: users.email from users.2
+
+INSERT INTO "public"."users" ("email","mood") VALUES ($1,CAST($2::text AS "public"."mood")) RETURNING "public"."users"."id", "public"."users"."email"
+=> INSERT INTO "public"."users" ("email","mood") VALUES ($1,CAST($2::pg_catalog.bytea AS pg_catalog.bytea)) RETURNING "public"."users"."id", "public"."users"."email"
+$1: users.email store
+$2: users.mood store as 16500
+2: users.email from users.2
+
+SELECT "t1"."id", "t1"."email" FROM "public"."users" AS "t1" WHERE "t1"."email" IN ($1,$2,$3)
+=> SELECT "t1"."id", "t1"."email" FROM "public"."users" AS "t1" WHERE "t1"."email" IN ($1,$2,$3)
+$1: users.email
+$2: users.email
+$3: users.email
+2: users.email from users.2
+
+UPDATE "public"."users" SET "email" = $1 WHERE ("public"."users"."id" = $2 AND 1=1) RETURNING "public"."users"."id"
+=> UPDATE "public"."users" SET "email" = $1 WHERE ("public"."users"."id" = $2 AND 1=1) RETURNING "public"."users"."id"
+$1: users.email store
+
+SELECT "User"."id", "User"."email" AS "User_email" FROM "users" "User" WHERE (("User"."email" = $1)) LIMIT 1
+=> SELECT "User"."id", "User"."email" AS "User_email" FROM public."users" "User" WHERE (("User"."email" = $1)) LIMIT 1
+$1: users.email
+2: users.email from users.2
+
+SELECT * FROM users WHERE ($1::text IS NULL OR email = $1) AND ($2::int IS NULL OR age = $2)
+=> SELECT * FROM public.users WHERE ($1::pg_catalog.bytea IS NULL OR email = $1) AND ($2::pg_catalog.bytea IS NULL OR age = $2)
+$1: users.email as text
+$2: users.age as int4
+2: users.email from users.2
+3: users.name from users.3
+4: users.ssn from users.4
+5: users.born from users.5
+6: users.active from users.6
+7: users.age from users.7
+8: users.score from users.8
+9: users.mood from users.9
+
+SELECT u1_0.id,u1_0.email FROM users u1_0 WHERE u1_0.email=$1 fetch first $2 rows only
+=> SELECT u1_0.id,u1_0.email FROM public.users u1_0 WHERE u1_0.email=$1 fetch first $2 rows only
+$1: users.email
+2: users.email from users.2
+
+select u.id as id1_0_, u.email as email2_0_ from users u where u.email=$1
+=> select u.id as id1_0_, u.email as email2_0_ from public.users u where u.email=$1
+$1: users.email
+2: users.email from users.2
+
+insert into users (email, name, id) values ($1, $2, $3), ($4, $5, $6)
+=> insert into public.users (email, name, id) values ($1, $2, $3), ($4, $5, $6)
+$1: users.email store
+$2: users.name store
+$4: users.email store
+$5: users.name store
+
+INSERT INTO users (email, name) SELECT * FROM unnest($1::text[], $2::varchar[]) RETURNING id
+=> INSERT INTO public.users (email, name) SELECT * FROM unnest($1::pg_catalog.bytea[], $2::pg_catalog.bytea[]) RETURNING id
+$1: array of users.email store as text
+$2: array of users.name store as varchar
+
+SELECT t.oid, t.typname FROM pg_catalog.pg_type t WHERE t.oid = ANY($1::oid[])
+=> forward (unresolved)
+
+SELECT c.relname FROM pg_class c WHERE c.relname = 'users'
+=> forward
+
+SELECT a.attname FROM pg_attribute a WHERE a.attrelid = '"users"'::regclass AND a.attnum > 0
+=> forward (unresolved)
+
+SELECT column_name FROM information_schema.columns WHERE table_name = 'users'
+=> forward (unresolved)
+
+SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY
+=> forward
+
+SELECT e.id, e.email FROM users AS e WHERE e.email = @x
+=> refuse 0A000 at 54: this statement names users, which has encrypted columns, and is not understood
+
+SELECT id FROM users WHERE email = ?
+=> refuse 0A000 at 36: this statement names users, which has encrypted columns, and is not understood
+
+COPY public.users (id, email) TO stdout
+=> refuse 0A000 at 13: COPY cannot be carried out on users, which has encrypted columns
