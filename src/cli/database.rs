@@ -8,12 +8,16 @@ use anyhow::{Context, bail};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
-use crate::catalog::{Catalog, EPILOGUE, Loader, PROLOGUE, QUERIES};
+use crate::catalog::{Catalog, ColumnName, EPILOGUE, Loader, PROLOGUE, QUERIES, RelationName, Statistics};
+use crate::policy::quote_ident;
 
 /// The database cannot be reached, or does not let us in.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot connect to the database")]
 pub(super) struct Unreachable(#[source] tokio_postgres::Error);
+
+/// How many values of a column are looked at.
+const SAMPLE: u32 = 1000;
 
 /// An open connection.
 pub(super) struct Database(Client);
@@ -57,9 +61,7 @@ impl Database {
 
     /// Reads the catalog in one read-only transaction.
     pub(super) async fn catalog(&self) -> anyhow::Result<Catalog> {
-        for statement in PROLOGUE {
-            self.rows(statement).await?;
-        }
+        self.all(PROLOGUE).await?;
         let mut loader = Loader::new();
         for (index, query) in QUERIES.iter().enumerate() {
             let rows = self.rows(query.sql).await.with_context(|| format!("the {} query", query.name))?;
@@ -67,10 +69,45 @@ impl Database {
                 loader.row(index, &fields(&row))?;
             }
         }
-        for statement in EPILOGUE {
+        self.all(EPILOGUE).await?;
+        Ok(loader.finish()?)
+    }
+
+    /// What the server's statistics say about numbers of different values, as far as this user may see them.
+    pub(super) async fn statistics(&self) -> anyhow::Result<Statistics> {
+        let rows =
+            self.rows("SELECT schemaname, tablename, attname, n_distinct FROM pg_catalog.pg_stats").await?;
+        let one = |row: &SimpleQueryRow| {
+            let column = RelationName::new(row.get(0)?, row.get(1)?).column(row.get(2)?);
+            Some((column, row.get(3)?.parse().ok()?))
+        };
+        Ok(rows.iter().filter_map(one).collect())
+    }
+
+    /// Whether a condition on `v` holds for any of the first values of a column.
+    pub(super) async fn any(&self, column: &ColumnName, condition: &str) -> anyhow::Result<bool> {
+        let sql = format!(
+            "SELECT 1 FROM (SELECT {name} AS v FROM {table} WHERE {name} IS NOT NULL LIMIT {SAMPLE}) s \
+             WHERE {condition} LIMIT 1",
+            name = quote_ident(&column.column),
+            table = column.relation,
+        );
+        let answer = async {
+            self.all(PROLOGUE).await?;
+            // Where almost all are NULL, the first values may be far apart.
+            self.rows("SET LOCAL statement_timeout = '10s'").await?;
+            Ok(!self.rows(&sql).await?.is_empty())
+        };
+        let answer = answer.await;
+        self.rows("ROLLBACK").await?;
+        answer
+    }
+
+    async fn all(&self, statements: &[&str]) -> anyhow::Result<()> {
+        for statement in statements {
             self.rows(statement).await?;
         }
-        Ok(loader.finish()?)
+        Ok(())
     }
 
     /// The rows of a query, in text format.
