@@ -192,7 +192,7 @@ UNION ALL
          CASE WHEN e.is_expression
               THEN ARRAY(SELECT d.objsubid FROM pg_catalog.pg_depend d
                          WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = p.partrelid
-                           AND d.refclassid = d.classid AND d.refobjid = d.objid AND d.objsubid > 0)
+                           AND d.refclassid = d.classid AND d.refobjid = d.objid AND d.objsubid > 0 ORDER BY 1)
               ELSE ARRAY(SELECT k.attnum FROM pg_catalog.unnest(p.partattrs::pg_catalog.int2[]) k(attnum)
                          WHERE k.attnum <> 0) END::pg_catalog.text,
          CASE WHEN NOT e.is_expression
