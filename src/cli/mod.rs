@@ -7,6 +7,7 @@ mod check;
 mod database;
 pub mod init;
 mod logging;
+mod serve;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -63,6 +64,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(InitArgs),
+    Serve(ServeArgs),
     Check(CheckArgs),
 }
 
@@ -117,6 +119,9 @@ pub struct ServeArgs {
     // No variable stands for it: PGSEAL_KEK may be the one that holds the key itself.
     #[arg(long, value_name = "KEK")]
     pub kek: Option<String>,
+    /// Threads that serve sessions; 0 for one per core.
+    #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
+    pub workers: usize,
 }
 
 /// Read a policy and report everything that is wrong with it
@@ -184,6 +189,7 @@ pub fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let exit = match cli.command {
         Command::Init(args) => init_keyring(&args, &mut out),
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args, &mut out),
     };
     let exit = exit.unwrap_or_else(|error| {

@@ -1,1 +1,142 @@
-//! net
+//! The shell: sockets around the session machine.
+//!
+//! One thread accepts; each worker thread runs a runtime of its own and keeps the sessions that it was given,
+//! with its own vault and verdicts, so nothing is locked in a session's path. What sessions share is the
+//! immutable policy and keys, and each database's last catalog.
+
+mod catalogs;
+mod relay;
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+
+use self::catalogs::Catalogs;
+use crate::keyring::{self, Keys, Vault};
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::session::Verdicts;
+
+/// What a proxy serves with.
+pub struct Config {
+    /// The server's address, `host:port`.
+    pub upstream: String,
+    /// The columns to protect.
+    pub policy: Arc<Policy>,
+    /// The keys.
+    pub keys: Arc<Keys>,
+    /// Worker threads; at least one is started.
+    pub workers: usize,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// What every session of the process shares.
+struct Shared {
+    config: Config,
+    catalogs: Catalogs,
+}
+
+/// What the sessions of one worker share.
+struct Worker {
+    shared: Arc<Shared>,
+    vault: RefCell<Vault>,
+    verdicts: RefCell<Verdicts>,
+}
+
+/// Accepts clients until `shutdown` is done, then closes the sessions that are left.
+///
+/// # Errors
+/// A worker thread cannot be started.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let shared = Arc::new(Shared { config, catalogs: Catalogs::default() });
+    let (stop, stopped) = watch::channel(false);
+    let workers = (0..shared.config.workers.max(1))
+        .map(|i| start_worker(i, shared.clone(), stopped.clone()))
+        .collect::<io::Result<Vec<_>>>()?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut turn = workers.iter().cycle();
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((client, _)) => {
+                let sent = client.into_std().map(|c| turn.next().map(|w| w.sessions.send(c)));
+                if let Err(error) = sent {
+                    tracing::warn!(%error, "a connection could not be handed to a worker");
+                }
+            }
+            // Out of descriptors, or a client that went away at once: neither is a reason to stop serving.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+    }
+    let _ = stop.send(true);
+    for worker in workers {
+        drop(worker.sessions);
+        let joined = tokio::task::spawn_blocking(move || worker.thread.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("a worker ended badly");
+        }
+    }
+    Ok(())
+}
+
+struct Handle {
+    sessions: mpsc::UnboundedSender<std::net::TcpStream>,
+    thread: thread::JoinHandle<()>,
+}
+
+fn start_worker(i: usize, shared: Arc<Shared>, stopped: watch::Receiver<bool>) -> io::Result<Handle> {
+    let (sessions, incoming) = mpsc::unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = thread::Builder::new().name(format!("worker-{i}")).spawn(move || {
+        let local = LocalSet::new();
+        local.block_on(&runtime, work(shared, incoming, stopped));
+    })?;
+    Ok(Handle { sessions, thread })
+}
+
+async fn work(
+    shared: Arc<Shared>,
+    mut incoming: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let vault = Vault::new(shared.config.keys.clone(), keyring::os_entropy());
+    let worker =
+        Rc::new(Worker { shared, vault: RefCell::new(vault), verdicts: RefCell::new(Verdicts::default()) });
+    loop {
+        let client = tokio::select! {
+            client = incoming.recv() => client,
+            _ = stopped.wait_for(|stop| *stop) => None,
+        };
+        let Some(client) = client else { break };
+        match TcpStream::from_std(client) {
+            Ok(client) => {
+                let worker = worker.clone();
+                tokio::task::spawn_local(async move {
+                    let _open = worker.shared.config.metrics.session();
+                    if let Err(error) = relay::run(client, &worker).await {
+                        tracing::debug!(%error, "a connection was lost");
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "a connection could not be served"),
+        }
+    }
+}

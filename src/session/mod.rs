@@ -1,1 +1,330 @@
-//! session
+//! One client, one server, one state: a machine without sockets, clock or randomness of its own.
+//!
+//! The shell reads bytes from two sockets into two buffers and hands them to [`Session::client`] and
+//! [`Session::server`]; what is due to a side is in [`Session::to_client`] and [`Session::to_server`]. Whole
+//! frames are looked into only where they have to be: a frame that needs no look is passed on in the pieces
+//! in which it comes, so memory stays bounded whatever its size.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `startup` | the packets before a session, version negotiation, authentication relayed |
+//! | `client` | what the client sends: each statement to its verdict, each frame to its place |
+//! | `server` | what the server answers: matched with the reply queue |
+//! | `queue` | which replies are due, in order, and for whom |
+//! | `plans` | prepared statements and portals, positions of edited texts |
+//! | `splice` | texts and Bind messages with their sealed values |
+//! | `values` | one value between its forms |
+//! | `rows` | result columns: described as declared, opened in DataRows |
+//! | `errors` | errors of the server as the client may see them |
+//! | `knowledge` | catalog, search path and settings, read over the client's own session |
+//! | `verdicts` | verdicts kept by text and snapshot |
+
+mod client;
+mod errors;
+mod knowledge;
+mod plans;
+mod queue;
+mod rows;
+mod server;
+mod splice;
+mod startup;
+mod values;
+mod verdicts;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Buf as _, BytesMut};
+
+pub use self::knowledge::{LEASE, SchemaVersion};
+pub use self::verdicts::Verdicts;
+
+use self::knowledge::Knowledge;
+use self::plans::{Portal, Prepared};
+use self::queue::Queue;
+use self::startup::Startup;
+use self::values::{Scratch, Values};
+use crate::datum::Settings;
+use crate::error::{ClientError, SqlState};
+use crate::keyring::Vault;
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::wire::backend::{self, TransactionStatus};
+use crate::wire::{Side, WireError};
+
+/// A side whose waiting output has passed this mark is not written further: the other side is not read until
+/// some of it has gone. One frame may pass the mark.
+pub const HIGH_WATER: usize = 256 * 1024;
+
+/// What the shell lends the machine for one call.
+pub struct Tools<'a> {
+    /// Seals and opens.
+    pub vault: &'a mut Vault,
+    /// The worker's verdicts.
+    pub verdicts: &'a mut Verdicts,
+    /// The time of the call.
+    pub now: Instant,
+    /// Counters.
+    pub metrics: &'a Metrics,
+}
+
+/// What the machine asks of the shell, beside sending bytes.
+#[derive(Debug)]
+pub enum Event {
+    /// Send this CancelRequest to the server over a connection of its own, then end.
+    Cancel(Vec<u8>),
+    /// The catalog was read: share it with the other sessions of the database.
+    Schema(Arc<SchemaVersion>),
+}
+
+/// Where the session stands.
+#[derive(Debug)]
+enum Phase {
+    /// Waiting for the startup packet.
+    Startup(Startup),
+    /// The server authenticates the client.
+    Authenticating {
+        /// The server has asked, and the client's next message has to be the answer.
+        asked: bool,
+    },
+    /// Statements.
+    Ready,
+    /// Over: what is left to send is sent, then both connections are closed.
+    Ended,
+}
+
+/// Why a session ends before its time.
+#[derive(Debug)]
+enum End {
+    /// A peer broke the protocol.
+    Wire(Side, WireError),
+    /// The client is told, as far as it still can be.
+    Told(ClientError),
+}
+
+/// What became of the frame at the front of the client's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// It is dealt with.
+    Done,
+    /// More of it is needed.
+    More,
+    /// It has to wait for the server.
+    Stall,
+}
+
+/// Bytes of a frame that are still to come and need no look.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passing {
+    left: usize,
+    dropped: bool,
+}
+
+impl Passing {
+    /// Moves what is there of a frame from `input` to `out`, or drops it.
+    fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) {
+        let n = self.left.min(input.len());
+        if self.dropped {
+            input.advance(n);
+        } else if out.is_empty() && n == input.len() {
+            std::mem::swap(input, out);
+        } else {
+            out.extend_from_slice(&input.split_to(n));
+        }
+        self.left -= n;
+    }
+}
+
+/// One client's session with one server.
+pub struct Session {
+    phase: Phase,
+    policy: Arc<Policy>,
+    to_client: BytesMut,
+    to_server: BytesMut,
+    from_client: Passing,
+    from_server: Passing,
+    events: Vec<Event>,
+    stalled: bool,
+
+    queue: Queue,
+    status: TransactionStatus,
+    /// Extended messages were sent after the last Sync or Query.
+    unsynced: bool,
+    /// Execute messages among them.
+    executes: usize,
+    /// The server discards what comes before the next Sync.
+    skipping: bool,
+    /// A COPY in that direction is under way: the client may send data.
+    copying_in: bool,
+    /// The open block has to fail before ReadyForQuery is passed on; `Some(true)` once the text that fails it
+    /// was sent.
+    poison: Option<bool>,
+
+    statements: HashMap<Box<[u8]>, Arc<Prepared>>,
+    portals: HashMap<Box<[u8]>, Arc<Portal>>,
+    knowledge: Knowledge,
+    settings: Settings,
+    utf8: bool,
+    standard_strings: bool,
+    replication: bool,
+    database: String,
+    /// What was taken down from the startup packet, until the server has answered it.
+    negotiating: Option<Vec<Vec<u8>>>,
+    scratch: Scratch,
+}
+
+impl Session {
+    /// A session that waits for its startup packet. The policy is the session's for its whole life.
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Self {
+            phase: Phase::Startup(Startup::default()),
+            policy,
+            to_client: BytesMut::new(),
+            to_server: BytesMut::new(),
+            from_client: Passing::default(),
+            from_server: Passing::default(),
+            events: Vec::new(),
+            stalled: false,
+            queue: Queue::default(),
+            status: TransactionStatus::Idle,
+            unsynced: false,
+            executes: 0,
+            skipping: false,
+            copying_in: false,
+            poison: None,
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            knowledge: Knowledge::default(),
+            settings: Settings::default(),
+            utf8: true,
+            standard_strings: true,
+            replication: false,
+            database: String::new(),
+            negotiating: None,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Takes what it can of the client's bytes. Call it again when more have come, when the server has
+    /// answered, or when output has gone.
+    pub fn client(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) {
+        self.stalled = false;
+        if let Err(end) = self.take_client(input, tools) {
+            self.end(end);
+        }
+    }
+
+    /// Takes what it can of the server's bytes.
+    pub fn server(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) {
+        if let Err(end) = self.take_server(input, tools) {
+            self.end(end);
+        }
+    }
+
+    /// What is due to the client; the shell takes from its front what it has sent.
+    pub fn to_client(&mut self) -> &mut BytesMut {
+        &mut self.to_client
+    }
+
+    /// What is due to the server.
+    pub fn to_server(&mut self) -> &mut BytesMut {
+        &mut self.to_server
+    }
+
+    /// What the shell is asked for next.
+    pub fn take_event(&mut self) -> Option<Event> {
+        if self.events.is_empty() { None } else { Some(self.events.remove(0)) }
+    }
+
+    /// True if more bytes of the client would be of use now.
+    pub fn wants_client(&self) -> bool {
+        !self.stalled && self.to_server.len() < HIGH_WATER && !self.has_ended()
+    }
+
+    /// True if more bytes of the server would be of use now.
+    pub fn wants_server(&self) -> bool {
+        self.to_client.len() < HIGH_WATER && !self.has_ended()
+    }
+
+    /// True if output waits that keeps the other side's input from being taken.
+    pub fn is_full(&self) -> bool {
+        self.to_server.len() >= HIGH_WATER || self.to_client.len() >= HIGH_WATER
+    }
+
+    /// True if the client's next frame waits for the server.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    /// True if nothing more is taken: what is due is to be sent, then both connections are to be closed.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    /// The database's name, once the client has said it.
+    pub fn database(&self) -> Option<&str> {
+        (!matches!(self.phase, Phase::Startup(_))).then_some(self.database.as_str())
+    }
+
+    /// True if statements are analysed: the policy protects something.
+    pub fn is_protecting(&self) -> bool {
+        !self.policy.tables.is_empty()
+    }
+
+    /// A catalog that another session of the same database has read.
+    pub fn offer(&mut self, schema: &Arc<SchemaVersion>) {
+        self.knowledge.offer(schema);
+    }
+
+    /// The server cannot be reached, or the shell has another reason to end the session.
+    pub fn fail(&mut self, error: ClientError) {
+        self.end(End::Told(error));
+    }
+
+    fn end(&mut self, end: End) {
+        let error = match end {
+            End::Told(error) => error,
+            End::Wire(Side::Client, error) => {
+                tracing::info!(%error, "client broke the protocol");
+                ClientError::fatal(SqlState::PROTOCOL_VIOLATION, error.to_string())
+            }
+            End::Wire(Side::Server, error) => {
+                tracing::error!(%error, "server broke the protocol");
+                ClientError::fatal(
+                    SqlState::CONNECTION_FAILURE,
+                    "the server sent a message that is not understood",
+                )
+            }
+        };
+        // In the middle of a frame nothing can be said: the client sees the connection close.
+        if self.from_server.left == 0 && !self.has_ended() {
+            backend::write_error(&mut self.to_client, &error);
+        }
+        self.phase = Phase::Ended;
+    }
+
+    fn values<'a>(&'a mut self, tools: &'a mut Tools<'_>) -> Values<'a> {
+        Values {
+            vault: tools.vault,
+            settings: &self.settings,
+            now: tools.now,
+            metrics: tools.metrics,
+            scratch: &mut self.scratch,
+        }
+    }
+}
+
+impl From<ClientError> for End {
+    fn from(error: ClientError) -> Self {
+        Self::Told(error)
+    }
+}
+
+/// A server that answers what was not asked: the session cannot go on.
+fn out_of_step(what: &'static str) -> End {
+    End::Wire(Side::Server, WireError::Field(what))
+}

@@ -12,6 +12,7 @@ pub mod kinds;
 pub mod lex;
 mod query;
 mod refusal;
+mod replication;
 pub mod scan;
 mod schema;
 mod scope;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 pub use analyze::analyze;
 pub use refusal::{Reason, Refusal};
+pub use replication::is_safe_for_replication;
 pub use schema::{Consequence, Schema, SchemaProblem};
 
 use crate::catalog::Class;

@@ -240,6 +240,41 @@ impl Refusal {
         self
     }
 
+    /// The kind of reason in a few fixed words, for metrics.
+    pub fn label(&self) -> &'static str {
+        match &*self.reason {
+            Reason::NotComparable { .. } => "not comparable",
+            Reason::NotOrdered { .. } => "not ordered",
+            Reason::DifferentlySealed { .. } => "differently sealed",
+            Reason::DifferentlyTyped { .. } => "differently typed",
+            Reason::MeetsPlain { .. } => "meets plain",
+            Reason::StoredInPlain { .. } => "stored in plain",
+            Reason::PlainStored { .. } => "plain stored",
+            Reason::Narrower { .. } => "narrower",
+            Reason::Function { .. } => "function",
+            Reason::Construct { .. } => "construct",
+            Reason::CastOfColumn { .. } => "cast of column",
+            Reason::CastOfConstant { .. } => "cast of constant",
+            Reason::ParameterConflict { .. } => "parameter conflict",
+            Reason::WholeRow { .. } => "whole row",
+            Reason::UndefinedColumn { .. } => "undefined column",
+            Reason::AmbiguousColumn { .. } => "ambiguous column",
+            Reason::UndefinedTable { .. } => "undefined table",
+            Reason::UndefinedAlias { .. } => "undefined alias",
+            Reason::PlainDefault { .. } => "plain default",
+            Reason::Blocked { .. } => "blocked",
+            Reason::WritesBlocked { .. } => "writes blocked",
+            Reason::Kind { .. } => "kind",
+            Reason::ReachingFunction { .. } => "reaching function",
+            Reason::NotUnderstood { .. } => "not understood",
+            Reason::NotParsed { .. } => "not parsed",
+            Reason::Encoding => "encoding",
+            Reason::Strings => "strings",
+            Reason::TooComplex => "too complex",
+            Reason::NoSchema => "no schema",
+        }
+    }
+
     /// True if a newer catalog might know the relation or column that this one does not.
     pub fn may_be_stale(&self) -> bool {
         match &*self.reason {

@@ -1,0 +1,191 @@
+//! One session's two sockets.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Worker;
+use super::catalogs::Subscription;
+use crate::error::{ClientError, SqlState};
+use crate::session::{Event, HIGH_WATER, Session, Tools};
+
+/// How long a session that has ended may take to send what is left.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Room that is made for one read.
+const READ: usize = 32 * 1024;
+
+/// A socket with what was read from it and not yet taken.
+struct Leg {
+    socket: TcpStream,
+    input: BytesMut,
+    open: bool,
+}
+
+impl Leg {
+    fn new(socket: TcpStream) -> Self {
+        // Without it small replies wait for an acknowledgement; a socket that refuses is only slower.
+        let _ = socket.set_nodelay(true);
+        Self { socket, input: BytesMut::new(), open: true }
+    }
+
+    /// Reads once what is there. A closed or lost connection closes the leg: its peer is told by ours closing.
+    fn read(&mut self) {
+        self.input.reserve(READ);
+        match self.socket.try_read_buf(&mut self.input) {
+            Ok(n) => self.open = n > 0,
+            Err(e) => self.open = e.kind() == io::ErrorKind::WouldBlock,
+        }
+        if self.input.is_empty() && self.input.capacity() > 2 * HIGH_WATER {
+            self.input = BytesMut::new();
+        }
+    }
+
+    /// Sends from the front of `out` what the socket takes now. True: nothing is left to send.
+    fn write(&self, out: &mut BytesMut) -> io::Result<bool> {
+        while !out.is_empty() {
+            match self.socket.try_write(out) {
+                Ok(n) => out.advance(n),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(e) => return Err(e),
+            }
+        }
+        // A buffer that one large frame has made long is not kept by an idle session.
+        if out.capacity() > 2 * HIGH_WATER {
+            *out = BytesMut::new();
+        }
+        Ok(true)
+    }
+}
+
+/// Runs a session to its end.
+pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
+    let config = &worker.shared.config;
+    let mut session = Session::new(config.policy.clone());
+    let mut client = Leg::new(client);
+    let mut server: Option<Leg> = None;
+    let mut catalog: Option<Subscription> = None;
+    loop {
+        if let Some(news) = catalog.as_mut().and_then(Subscription::news) {
+            session.offer(&news);
+        }
+        step(&mut session, &mut client, server.as_mut(), worker);
+        while let Some(event) = session.take_event() {
+            match event {
+                Event::Cancel(packet) => return cancel(&config.upstream, &packet).await,
+                Event::Schema(version) => {
+                    if let Some(catalog) = &catalog {
+                        catalog.publish(version);
+                    }
+                }
+            }
+        }
+        // The server is called when there is something to say to it, so a probe of the port costs it nothing.
+        if server.is_none() && !session.to_server().is_empty() {
+            catalog = session.database().map(|d| worker.shared.catalogs.subscribe(d));
+            match TcpStream::connect(&config.upstream).await {
+                Ok(socket) => server = Some(Leg::new(socket)),
+                Err(error) => {
+                    tracing::error!(%error, "the server cannot be reached");
+                    session.fail(
+                        ClientError::fatal(SqlState::UNABLE_TO_CONNECT, "the proxy cannot reach the server")
+                            .with_hint("Is the server running, and is --upstream right?"),
+                    );
+                }
+            }
+        }
+        let was_full = session.is_full();
+        let client_written = client.write(session.to_client())?;
+        let server_written = match &mut server {
+            Some(leg) => leg.write(session.to_server()).unwrap_or_else(|_| {
+                // A server that has closed may have said why: that is still read.
+                session.to_server().clear();
+                true
+            }),
+            None => true,
+        };
+        let client_gone = !client.open && !session.is_stalled();
+        let server_gone = server.as_ref().is_some_and(|s| !s.open);
+        if session.has_ended() || client_gone || server_gone {
+            return finish(session, client, server).await;
+        }
+        if was_full && !session.is_full() {
+            // What was held back can go on without waiting for a socket.
+            continue;
+        }
+        let (wants_client, wants_server) = (session.wants_client() && client.open, session.wants_server());
+        let Some(server) = &mut server else {
+            client.socket.readable().await?;
+            client.read();
+            continue;
+        };
+        tokio::select! {
+            ready = client.socket.readable(), if wants_client => { ready?; client.read(); }
+            ready = server.socket.readable(), if wants_server => { ready?; server.read(); }
+            ready = client.socket.writable(), if !client_written => ready?,
+            ready = server.socket.writable(), if !server_written => ready?,
+            else => return finish(session, client, None).await,
+        }
+    }
+}
+
+/// Lets the machine take what is there from both sides, until neither makes way for the other.
+fn step(session: &mut Session, client: &mut Leg, server: Option<&mut Leg>, worker: &Worker) {
+    let (mut vault, mut verdicts) = (worker.vault.borrow_mut(), worker.verdicts.borrow_mut());
+    let mut tools = Tools {
+        vault: &mut vault,
+        verdicts: &mut verdicts,
+        now: Instant::now(),
+        metrics: &worker.shared.config.metrics,
+    };
+    // The server first: what waits for its answer goes on with the client's side in the same step.
+    if let Some(server) = server {
+        session.server(&mut server.input, &mut tools);
+    }
+    session.client(&mut client.input, &mut tools);
+}
+
+/// Passes a CancelRequest on. The server answers by closing; what comes of it the other session sees.
+async fn cancel(upstream: &str, packet: &[u8]) -> io::Result<()> {
+    let mut socket = TcpStream::connect(upstream).await?;
+    socket.write_all(packet).await?;
+    socket.shutdown().await?;
+    // The client waits for our closing to know that the request has been dealt with.
+    let _ = timeout(LINGER, socket.read(&mut [0; 1])).await;
+    Ok(())
+}
+
+/// Sends what is left to both sides, and closes them.
+async fn finish(mut session: Session, mut client: Leg, server: Option<Leg>) -> io::Result<()> {
+    let to_server = std::mem::take(session.to_server());
+    let last_words = async {
+        if let Some(mut server) = server {
+            if server.open && server.socket.write_all(&to_server).await.is_ok() {
+                server.socket.shutdown().await?;
+                // Closing with unread replies would reset the connection, and the server might lose what it
+                // has not read yet.
+                let mut rest = [0; 4096];
+                while server.socket.read(&mut rest).await? > 0 {}
+            }
+        }
+        Ok::<_, io::Error>(())
+    };
+    let to_client = std::mem::take(session.to_client());
+    let goodbye = async {
+        if client.open {
+            client.socket.write_all(&to_client).await?;
+            client.socket.shutdown().await?;
+            // The same for a client that is still sending.
+            let mut rest = [0; 4096];
+            while client.socket.read(&mut rest).await? > 0 {}
+        }
+        Ok::<_, io::Error>(())
+    };
+    let (server_done, client_done) = tokio::join!(timeout(LINGER, last_words), timeout(LINGER, goodbye));
+    server_done.unwrap_or(Ok(()))?;
+    client_done.unwrap_or(Ok(()))
+}

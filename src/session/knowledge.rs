@@ -1,0 +1,380 @@
+//! What a session knows of the database: the catalog, shared by all sessions of a database, and the search
+//! path and settings, which are its own.
+//!
+//! Both are read over the client's own connection, so the proxy needs no credentials. A *flight* is a run of
+//! extended-protocol messages under a private statement name (a simple query would drop the client's unnamed
+//! statement), injected when a statement needs knowledge that is missing; the statement waits until the flight
+//! is back.
+//!
+//! - With nothing outstanding and no transaction, the catalog is read in a transaction of its own and shared.
+//! - In an open transaction it is read inside of it, so that the transaction's own DDL is seen, and it is
+//!   forgotten when the transaction ends.
+//! - In the middle of a pipeline the flight ends with Flush in Sync's place, since a Sync would end the
+//!   pipeline's implicit transaction. An error in it is the answer to the client's statement.
+
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use super::plans::Basis;
+use super::queue::{Errand, Kind, Pending};
+use super::{End, Event, Session, Step, Tools, out_of_step};
+use crate::catalog::{self, Loader, SessionFacts};
+use crate::error::{ClientError, SqlState};
+use crate::sql::{Effects, Schema};
+use crate::wire::backend::{self, TransactionStatus};
+use crate::wire::frontend::{Bind, Execute, Formats, Parse, Target, write_bare};
+
+/// A protected statement outside a transaction is sent only under a catalog read less than this ago.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// A name that is in no catalog that was read less than this ago is the server's to judge.
+const UNRESOLVED: Duration = Duration::from_secs(1);
+
+/// Name of the statement under which the proxy's own queries are parsed, and of their portal.
+const PRIVATE: &[u8] = b"_pgseal_";
+
+/// In an open transaction the search path is set aside and put back, since view definitions are read under an
+/// empty one. Both are undone with the transaction.
+const SET_PATH_ASIDE: &str = "SELECT pg_catalog.set_config('pgseal.search_path', \
+     pg_catalog.current_setting('search_path'), true), pg_catalog.set_config('search_path', '', true)";
+const PUT_PATH_BACK: &str = "SELECT pg_catalog.set_config('search_path', \
+     pg_catalog.current_setting('pgseal.search_path'), true)";
+
+/// A catalog joined with the policy, and when it was read.
+#[derive(Debug)]
+pub struct SchemaVersion {
+    /// What statements are analysed under. The same object as before if nothing has changed.
+    pub schema: Arc<Schema>,
+    /// When the flight that read it began.
+    pub read_at: Instant,
+    fingerprint: u64,
+}
+
+impl SchemaVersion {
+    /// A schema that no flight has read.
+    #[cfg(test)]
+    pub(super) fn new(schema: Arc<Schema>, read_at: Instant) -> Self {
+        Self { schema, read_at, fingerprint: 0 }
+    }
+}
+
+/// What the session knows, and what is on its way.
+#[derive(Default)]
+pub(super) struct Knowledge {
+    schema: Option<Arc<SchemaVersion>>,
+    /// The schema was read inside the open transaction.
+    private: bool,
+    /// The schema may have been changed by this session since it was read.
+    schema_dirty: bool,
+    search_path: Option<Arc<[String]>>,
+    /// Names or settings were changed in the open transaction, so its end may change them back.
+    changed_names: bool,
+    /// The same for the catalog.
+    changed_catalog: bool,
+    flight: Option<Flight>,
+    /// A flight failed: the answer to the statement that waits for it.
+    failed: Option<ClientError>,
+}
+
+struct Flight {
+    loader: Option<Loader>,
+    facts: Option<SessionFacts>,
+    hasher: DefaultHasher,
+    /// Read inside a transaction.
+    private: bool,
+    /// Ended by Flush in Sync's place.
+    flushed: bool,
+    began: Instant,
+    error: Option<ClientError>,
+}
+
+/// Whether a statement can be analysed now.
+pub(super) enum Readiness {
+    /// Under this.
+    Go(Basis),
+    /// When the server has answered.
+    Wait,
+    /// Not at all: the transaction has failed, and only its end goes through.
+    InFailedTransaction,
+    /// Not at all, for this reason.
+    Refused(ClientError),
+}
+
+/// The row of the session's own settings, among a flight's queries.
+const FACTS: usize = usize::MAX;
+
+impl Knowledge {
+    /// A catalog that another session has read.
+    pub(super) fn offer(&mut self, offered: &Arc<SchemaVersion>) {
+        let newer = self.schema.as_ref().is_none_or(|mine| offered.read_at > mine.read_at);
+        if newer && !self.private && !self.schema_dirty {
+            self.schema = Some(offered.clone());
+        }
+    }
+
+    /// True while a flight that was ended by Flush is out.
+    pub(super) fn is_flushed_flight(&self) -> bool {
+        self.flight.as_ref().is_some_and(|f| f.flushed)
+    }
+
+    /// The schema for a look at a result's origins.
+    pub(super) fn schema(&self) -> Option<&Arc<Schema>> {
+        self.schema.as_ref().map(|v| &v.schema)
+    }
+
+    /// Notes what a statement that is being sent may change.
+    pub(super) fn apply(&mut self, effects: Effects) {
+        if effects.search_path || effects.settings {
+            self.search_path = None;
+            self.changed_names = true;
+        }
+        if effects.catalog {
+            self.schema_dirty = true;
+            self.changed_catalog = true;
+            // DDL may make or drop a temporary schema or one that the path names.
+            self.search_path = None;
+            self.changed_names = true;
+        }
+        if effects.transaction_end {
+            self.undo();
+        }
+    }
+
+    /// A transaction ends, or part of it is rolled back: what it changed may be as it was.
+    fn undo(&mut self) {
+        if self.changed_names {
+            self.search_path = None;
+        }
+        if self.changed_catalog || self.private {
+            self.schema_dirty = true;
+        }
+    }
+
+    /// The server says that no transaction is open.
+    pub(super) fn transaction_ended(&mut self) {
+        self.undo();
+        self.changed_names = false;
+        self.changed_catalog = false;
+    }
+
+    /// The server reports another search path (from version 18 on).
+    pub(super) fn search_path_changed(&mut self) {
+        self.search_path = None;
+    }
+
+    fn basis(&self) -> Option<Basis> {
+        let schema = self.schema.as_ref().filter(|_| !self.schema_dirty)?.schema.clone();
+        Some(Basis { schema, search_path: self.search_path.clone()? })
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        self.schema.as_ref().map_or(Duration::MAX, |v| now.saturating_duration_since(v.read_at))
+    }
+}
+
+impl Session {
+    /// Whether a statement can be analysed now; begins a flight if knowledge is missing.
+    pub(super) fn readiness(&mut self, tools: &mut Tools<'_>) -> Readiness {
+        if self.knowledge.flight.is_some() {
+            return Readiness::Wait;
+        }
+        if let Some(error) = self.knowledge.failed.take() {
+            return Readiness::Refused(error);
+        }
+        if let Some(basis) = self.knowledge.basis() {
+            return Readiness::Go(basis);
+        }
+        if !self.unsynced {
+            if !self.queue.is_empty() {
+                return Readiness::Wait;
+            }
+            if self.status == TransactionStatus::Failed {
+                return Readiness::InFailedTransaction;
+            }
+        }
+        let with_catalog = self.knowledge.schema.is_none() || self.knowledge.schema_dirty;
+        self.begin_flight(with_catalog, tools);
+        Readiness::Wait
+    }
+
+    /// Reads the catalog again before a statement that needs a fresher one, if that can be done now. `Stall`:
+    /// the statement has to wait for it.
+    pub(super) fn freshen(&mut self, unresolved: bool, tools: &mut Tools<'_>) -> Step {
+        let age = self.knowledge.age(tools.now);
+        let stale = if unresolved { age > UNRESOLVED } else { age > LEASE };
+        // Inside a transaction the lease cannot be renewed without reading under its snapshot and locks; an
+        // unresolved name is worth that, an old catalog alone is not.
+        let possible = match self.status {
+            TransactionStatus::Failed => false,
+            TransactionStatus::Idle => !self.unsynced || unresolved,
+            TransactionStatus::Open => unresolved,
+        };
+        if !stale || !possible {
+            return Step::Done;
+        }
+        if !self.unsynced && !self.queue.is_empty() {
+            return Step::Stall;
+        }
+        self.begin_flight(true, tools);
+        Step::Stall
+    }
+
+    fn begin_flight(&mut self, with_catalog: bool, tools: &mut Tools<'_>) {
+        let in_block = self.unsynced || self.status != TransactionStatus::Idle;
+        // A flight that failed half-way may have left the private statement behind.
+        self.inject(Kind::Close, Errand::Knowledge(None), |out| Target::Statement(PRIVATE).write(out, b'C'));
+        if with_catalog {
+            if in_block {
+                self.ask(SET_PATH_ASIDE, None);
+            } else {
+                for sql in catalog::PROLOGUE {
+                    self.ask(sql, None);
+                }
+            }
+            for (i, query) in catalog::QUERIES.iter().enumerate() {
+                self.ask(query.sql, Some(i));
+            }
+            if in_block {
+                self.ask(PUT_PATH_BACK, None);
+            } else {
+                for sql in catalog::EPILOGUE {
+                    self.ask(sql, None);
+                }
+            }
+            tools.metrics.catalog_loads.increment(1);
+        }
+        self.ask(catalog::SESSION_QUERY, Some(FACTS));
+        if self.unsynced {
+            write_bare(&mut self.to_server, b'H');
+        } else {
+            self.inject(Kind::Sync, Errand::Knowledge(None), |out| write_bare(out, b'S'));
+        }
+        self.knowledge.flight = Some(Flight {
+            loader: with_catalog.then(Loader::new),
+            facts: None,
+            hasher: DefaultHasher::new(),
+            private: in_block,
+            flushed: self.unsynced,
+            began: tools.now,
+            error: None,
+        });
+    }
+
+    /// One query of a flight: parsed, bound, executed and closed under the private name.
+    fn ask(&mut self, sql: &str, rows: Option<usize>) {
+        let errand = Errand::Knowledge(rows);
+        self.inject(Kind::Parse, errand, |out| {
+            Parse { name: PRIVATE, text: sql.as_bytes(), types: Vec::new() }.write(out);
+        });
+        self.inject(Kind::Bind, errand, |out| {
+            let none = std::iter::empty::<Option<&[u8]>>();
+            Bind::write(out, PRIVATE, PRIVATE, &Formats::default(), none, &Formats::default());
+        });
+        self.inject(Kind::Execute, errand, |out| Execute { portal: PRIVATE, limit: 0 }.write(out));
+        // PostgreSQL keeps a portal when its statement is closed.
+        self.inject(Kind::Close, errand, |out| Target::Portal(PRIVATE).write(out, b'C'));
+        self.inject(Kind::Close, errand, |out| Target::Statement(PRIVATE).write(out, b'C'));
+    }
+
+    /// Sends a message of our own, whose replies never reach the client.
+    pub(super) fn inject(&mut self, kind: Kind, errand: Errand, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.to_server);
+        self.queue.push(Pending::injected(kind, errand));
+    }
+
+    /// A row of a flight's query.
+    pub(super) fn knowledge_row(&mut self, query: Option<usize>, body: &[u8]) -> Result<(), End> {
+        let (Some(query), Some(flight)) = (query, self.knowledge.flight.as_mut()) else { return Ok(()) };
+        let fields = backend::data_row(body).map_err(|e| End::Wire(crate::wire::Side::Server, e))?;
+        let taken = if query == FACTS {
+            SessionFacts::from_row(&fields).map(|facts| flight.facts = Some(facts))
+        } else {
+            flight.hasher.write_usize(query);
+            flight.hasher.write(body);
+            flight.loader.as_mut().map_or(Ok(()), |l| l.row(query, &fields))
+        };
+        if let Err(error) = taken {
+            tracing::error!(%error, "the catalog cannot be read");
+            flight.error.get_or_insert_with(|| unreadable(error.to_string()));
+        }
+        Ok(())
+    }
+
+    /// A query of a flight has ended with an error of the server's.
+    pub(super) fn knowledge_failed(&mut self, code: &str, message: &str) {
+        let Some(flight) = self.knowledge.flight.as_mut() else { return };
+        let error = ClientError::error(
+            SqlState::from_bytes(code.as_bytes()).unwrap_or(SqlState::INTERNAL),
+            format!("the catalog cannot be read: {message}"),
+        )
+        .with_hint("Statements wait until it can be; try again.");
+        if flight.flushed {
+            // The server discards up to Sync now, and so the client's statement, as if that had failed.
+            backend::write_error(&mut self.to_client, &error);
+            self.skipping = true;
+            self.knowledge.flight = None;
+        } else {
+            flight.error = Some(error);
+        }
+    }
+
+    /// A flight that failed in the transaction that it had begun ends that first. True: it is on its way.
+    pub(super) fn roll_back_flight(&mut self, status: TransactionStatus) -> bool {
+        let ours = self.knowledge.flight.as_ref().is_some_and(|f| !f.private);
+        if !ours || status == TransactionStatus::Idle {
+            return false;
+        }
+        self.inject(Kind::Close, Errand::Knowledge(None), |out| Target::Statement(PRIVATE).write(out, b'C'));
+        self.ask("ROLLBACK", None);
+        self.inject(Kind::Sync, Errand::Knowledge(None), |out| write_bare(out, b'S'));
+        true
+    }
+
+    /// All replies of a flight are in.
+    pub(super) fn end_flight(&mut self) -> Result<(), End> {
+        let flight = self.knowledge.flight.take().ok_or_else(|| out_of_step("reply"))?;
+        if let Some(error) = flight.error {
+            self.knowledge.failed = Some(error);
+            return Ok(());
+        }
+        let Some(facts) = flight.facts else {
+            self.knowledge.failed = Some(unreadable("the session's settings are missing".into()));
+            return Ok(());
+        };
+        if let Some(loader) = flight.loader {
+            match loader.finish() {
+                Ok(catalog) => {
+                    let fingerprint = flight.hasher.finish();
+                    let before = self.knowledge.schema.take().filter(|v| v.fingerprint == fingerprint);
+                    let schema = before.map_or_else(
+                        || Arc::new(Schema::build(&self.policy, &catalog).0),
+                        |version| version.schema.clone(),
+                    );
+                    let version = Arc::new(SchemaVersion { schema, read_at: flight.began, fingerprint });
+                    if !flight.private {
+                        self.events.push(Event::Schema(version.clone()));
+                    }
+                    self.knowledge.schema = Some(version);
+                    self.knowledge.private = flight.private;
+                    self.knowledge.schema_dirty = false;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the catalog cannot be read");
+                    self.knowledge.failed = Some(unreadable(error.to_string()));
+                    return Ok(());
+                }
+            }
+        }
+        self.settings.extra_float_digits = facts.extra_float_digits;
+        self.settings.apply("bytea_output", if facts.hex_bytea { "hex" } else { "escape" });
+        self.knowledge.search_path = Some(facts.schemas.into());
+        Ok(())
+    }
+}
+
+fn unreadable(detail: String) -> ClientError {
+    ClientError::error(SqlState::INTERNAL, "the database's catalog cannot be read").with_detail(detail)
+}

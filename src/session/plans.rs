@@ -1,0 +1,139 @@
+//! Prepared statements and portals as the session knows them, and the places of a text that was edited.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::datum::Oid;
+use crate::sql::{Effects, Output, OutputValue, Parameter, Plan, Schema};
+use crate::wire::frontend::Formats;
+
+/// What a statement was analysed under. A statement whose basis has changed is analysed again before it is
+/// bound.
+#[derive(Clone, Debug)]
+pub(super) struct Basis {
+    pub(super) schema: Arc<Schema>,
+    pub(super) search_path: Arc<[String]>,
+}
+
+impl PartialEq for Basis {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.schema, &other.schema) && self.search_path == other.search_path
+    }
+}
+
+/// A statement that was parsed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The client's text.
+    pub(super) text: Arc<str>,
+    /// The parameter types that the client declared.
+    pub(super) declared: Vec<Oid>,
+    /// `None`: forwarded, touches nothing protected.
+    pub(super) plan: Option<Arc<Plan>>,
+    pub(super) effects: Effects,
+    /// `None` if it was forwarded without an analysis (nothing is protected).
+    pub(super) basis: Option<Basis>,
+    pub(super) positions: Positions,
+    /// The server said that its columns come from elsewhere than the analysis says.
+    disagrees: AtomicBool,
+}
+
+impl Prepared {
+    pub(super) fn new(
+        text: Arc<str>,
+        declared: Vec<Oid>,
+        plan: Option<Arc<Plan>>,
+        effects: Effects,
+        basis: Option<Basis>,
+        positions: Positions,
+    ) -> Self {
+        Self { text, declared, plan, effects, basis, positions, disagrees: AtomicBool::new(false) }
+    }
+
+    /// The sealed columns of the statement's result, if it has any.
+    pub(super) fn outputs(&self, statement: usize) -> Option<&[Output]> {
+        let outputs = self.plan.as_ref()?.statements.get(statement)?.outputs.as_deref()?;
+        outputs.iter().any(|o| !matches!(o.value, OutputValue::Plain)).then_some(outputs)
+    }
+
+    pub(super) fn has_sealed_parameters(&self) -> bool {
+        self.plan.as_ref().is_some_and(|p| p.parameters.iter().any(|p| !matches!(p, Parameter::Plain)))
+    }
+
+    pub(super) fn mark_disagreement(&self) {
+        self.disagrees.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn disagrees(&self) -> bool {
+        self.disagrees.load(Ordering::Relaxed)
+    }
+}
+
+/// A portal: a prepared statement with its result formats.
+#[derive(Debug)]
+pub(super) struct Portal {
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) result_formats: Formats,
+}
+
+/// Where a text was edited, in characters, to carry an error's position back to the client's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Positions(Vec<Place>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// Characters of the client's text before the edit.
+    start: usize,
+    /// Characters that were replaced.
+    old: usize,
+    /// Characters that replaced them.
+    new: usize,
+}
+
+impl Positions {
+    /// Notes an edit behind those noted before.
+    pub(super) fn push(&mut self, start: usize, old: usize, new: usize) {
+        self.0.push(Place { start, old, new });
+    }
+
+    /// The position in the client's text (in characters, from 1) of one in the text that was sent. A place
+    /// inside of a replacement becomes the place of what was replaced.
+    pub(super) fn to_client(&self, sent: usize) -> usize {
+        let (mut old_gone, mut new_gone) = (0, 0);
+        for place in &self.0 {
+            let begins = place.start - old_gone + new_gone;
+            if sent <= begins {
+                break;
+            }
+            if sent <= begins + place.new {
+                return place.start + 1;
+            }
+            old_gone += place.old;
+            new_gone += place.new;
+        }
+        (sent + old_gone).saturating_sub(new_gone).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_go_back_to_the_clients_text() {
+        // "select 'a', b" sent as "select ('xyz'), b"
+        let mut p = Positions::default();
+        p.push(7, 3, 7);
+        for (sent, client) in [(1, 1), (7, 7), (8, 8), (12, 8), (14, 8), (15, 11), (17, 13)] {
+            assert_eq!(p.to_client(sent), client, "sent {sent}");
+        }
+    }
+
+    #[test]
+    fn insertions_do_not_shift_what_stands_before_them() {
+        // "select u" sent as "select public.u"
+        let mut p = Positions::default();
+        p.push(7, 0, 7);
+        assert_eq!((p.to_client(7), p.to_client(15)), (7, 8));
+    }
+}

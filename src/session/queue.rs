@@ -1,0 +1,228 @@
+//! The reply queue: which replies the server still owes, in order, and for whom.
+//!
+//! Each message that begets replies has one entry, those that the proxy injected too. An error in the
+//! extended protocol takes away every entry up to the next Sync, as the server discards those messages; what
+//! they had changed in the session's maps is undone in reverse order.
+//!
+//! <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY>
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::plans::{Portal, Prepared};
+use crate::error::ClientError;
+use crate::wire::frontend::Formats;
+
+/// The message that an entry stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Query,
+    Parse,
+    Bind,
+    DescribeStatement,
+    DescribePortal,
+    Execute,
+    Close,
+    Sync,
+    FunctionCall,
+}
+
+impl Kind {
+    /// True if an error here makes the server discard messages up to Sync.
+    pub(super) fn skips_to_sync(self) -> bool {
+        match self {
+            Self::Parse
+            | Self::Bind
+            | Self::DescribeStatement
+            | Self::DescribePortal
+            | Self::Execute
+            | Self::Close => true,
+            Self::Query | Self::Sync | Self::FunctionCall => false,
+        }
+    }
+}
+
+/// An error of ours that stands in for the one that the server is made to produce.
+#[derive(Debug)]
+pub(super) struct StandIn {
+    /// What the client is told.
+    pub(super) error: ClientError,
+    /// The SQLSTATE that the server must answer with; another one is the server's own and goes on.
+    pub(super) expected: &'static str,
+    /// One of few words, for the metrics.
+    pub(super) reason: &'static str,
+    /// Told even in a transaction that had already failed: there the server itself would say 25P02.
+    pub(super) always: bool,
+}
+
+/// How to put back what a message changed in the session's maps, should the server discard it.
+#[derive(Debug, Default)]
+pub(super) enum Undo {
+    #[default]
+    Nothing,
+    Statement(Box<[u8]>, Option<Arc<Prepared>>),
+    Portal(Box<[u8]>, Option<Arc<Portal>>),
+}
+
+/// What an injected message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// The client's own message.
+    Client,
+    /// A step of reading catalog or settings: the rows of this query, if it gives any.
+    Knowledge(Option<usize>),
+    /// A description that checks where a protected statement's columns come from.
+    Verify,
+    /// The text that fails a transaction block after a value that could not be opened.
+    Poison,
+}
+
+/// One message whose replies are due.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) kind: Kind,
+    pub(super) errand: Errand,
+    pub(super) stand_in: Option<Box<StandIn>>,
+    /// The protected plan that it belongs to.
+    pub(super) prepared: Option<Arc<Prepared>>,
+    /// Formats of its result columns (Execute: the portal's; Query: from RowDescription).
+    pub(super) formats: Formats,
+    pub(super) undo: Undo,
+    /// For Query: the statement whose replies come next.
+    pub(super) statement: usize,
+    /// A value of its result could not be opened: the rest of its replies is swallowed.
+    pub(super) failed: bool,
+    /// For Execute: the first since the last Sync.
+    pub(super) first: bool,
+}
+
+impl Pending {
+    /// An entry for the client's own message that needs no look.
+    pub(super) fn client(kind: Kind) -> Self {
+        Self {
+            kind,
+            errand: Errand::Client,
+            stand_in: None,
+            prepared: None,
+            formats: Formats::default(),
+            undo: Undo::Nothing,
+            statement: 0,
+            failed: false,
+            first: true,
+        }
+    }
+
+    /// An entry for a message that the proxy injects; its replies never reach the client.
+    pub(super) fn injected(kind: Kind, errand: Errand) -> Self {
+        Self { errand, ..Self::client(kind) }
+    }
+
+    /// True if none of its replies reach the client.
+    pub(super) fn is_swallowed(&self) -> bool {
+        self.failed || self.errand != Errand::Client
+    }
+}
+
+/// The entries in the order of their messages.
+#[derive(Debug, Default)]
+pub(super) struct Queue(VecDeque<Pending>);
+
+impl Queue {
+    pub(super) fn push(&mut self, entry: Pending) {
+        self.0.push_back(entry);
+    }
+
+    pub(super) fn front(&self) -> Option<&Pending> {
+        self.0.front()
+    }
+
+    pub(super) fn front_mut(&mut self) -> Option<&mut Pending> {
+        self.0.front_mut()
+    }
+
+    pub(super) fn back_mut(&mut self) -> Option<&mut Pending> {
+        self.0.back_mut()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Pending> {
+        self.0.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The entries behind the front.
+    pub(super) fn behind_front(&mut self) -> impl Iterator<Item = &mut Pending> {
+        self.0.iter_mut().skip(1)
+    }
+
+    /// Takes away what the server discards after an error: everything before the next Sync. Gives the undo
+    /// steps, latest first.
+    pub(super) fn discard_to_sync(&mut self) -> Vec<Undo> {
+        let end = self.0.iter().position(|e| e.kind == Kind::Sync).unwrap_or(self.0.len());
+        let mut undo: Vec<Undo> = self.0.drain(..end).map(|e| e.undo).collect();
+        undo.reverse();
+        undo
+    }
+
+    /// Takes away Syncs that the server reads, and ignores, because the front has begun COPY FROM STDIN.
+    pub(super) fn drop_syncs_behind_front(&mut self) {
+        while self.0.get(1).is_some_and(|e| e.kind == Kind::Sync && e.errand == Errand::Client) {
+            self.0.remove(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(kinds: &[Kind]) -> Queue {
+        let mut queue = Queue::default();
+        for kind in kinds {
+            queue.push(Pending::client(*kind));
+        }
+        queue
+    }
+
+    #[test]
+    fn an_error_discards_up_to_the_next_sync_and_no_further() {
+        let mut q = queue(&[Kind::Parse, Kind::Bind, Kind::Query, Kind::Sync, Kind::Parse, Kind::Sync]);
+        q.discard_to_sync();
+        assert_eq!(q.0.iter().map(|e| e.kind).collect::<Vec<_>>(), [Kind::Sync, Kind::Parse, Kind::Sync]);
+    }
+
+    #[test]
+    fn an_error_without_a_sync_discards_everything() {
+        let mut q = queue(&[Kind::Parse, Kind::Bind]);
+        q.discard_to_sync();
+        assert!(q.is_empty());
+    }
+
+    #[test]
+    fn undo_comes_latest_first() {
+        let mut q = Queue::default();
+        for name in [b"a", b"b"] {
+            let mut entry = Pending::client(Kind::Parse);
+            entry.undo = Undo::Statement(Box::from(&name[..]), None);
+            q.push(entry);
+        }
+        let names: Vec<_> = q
+            .discard_to_sync()
+            .into_iter()
+            .map(|u| match u {
+                Undo::Statement(name, None) => name,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(names, [Box::from(&b"b"[..]), Box::from(&b"a"[..])]);
+    }
+
+    #[test]
+    fn copy_takes_the_syncs_that_follow_it_directly() {
+        let mut q = queue(&[Kind::Execute, Kind::Sync, Kind::Sync, Kind::Parse, Kind::Sync]);
+        q.drop_syncs_behind_front();
+        assert_eq!(q.0.iter().map(|e| e.kind).collect::<Vec<_>>(), [Kind::Execute, Kind::Parse, Kind::Sync]);
+    }
+}

@@ -1,0 +1,439 @@
+//! What the server answers, matched with the reply queue.
+
+use bytes::{Buf as _, BytesMut};
+
+use super::client::in_failed_transaction;
+use super::queue::{Errand, Kind, Undo};
+use super::rows::{self, RowError};
+use super::values::Values;
+use super::{End, HIGH_WATER, Passing, Phase, Session, Tools, errors, out_of_step};
+use crate::error::{ClientError, Severity};
+use crate::wire::backend::{self, TransactionStatus};
+use crate::wire::frame::{HEAD, run_of};
+use crate::wire::frontend::Formats;
+use crate::wire::{Head, Side, WireError};
+
+/// A DataRow from this size on is passed on in pieces if its result has no sealed column.
+const STREAMED: usize = 64 * 1024;
+
+fn broken(error: WireError) -> End {
+    End::Wire(Side::Server, error)
+}
+
+impl Session {
+    pub(super) fn take_server(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) -> Result<(), End> {
+        while self.to_client.len() < HIGH_WATER && !input.is_empty() {
+            if self.from_server.left > 0 {
+                self.from_server.advance(input, &mut self.to_client);
+                continue;
+            }
+            match self.phase {
+                Phase::Ready if self.is_protecting() => {
+                    if !self.server_frame(input, tools)? {
+                        return Ok(());
+                    }
+                }
+                // Nothing is protected, so nothing is looked at.
+                Phase::Ready => self.from_server.left = input.len(),
+                Phase::Startup(_) => return Err(out_of_step("message before startup")),
+                Phase::Authenticating { .. } => {
+                    let Some(head) = Head::peek(input, Side::Server).map_err(broken)? else {
+                        return Ok(());
+                    };
+                    let Some(body) = head.body(input) else { return Ok(()) };
+                    let body = body.to_vec();
+                    if self.startup_reply(head.tag, &body)? {
+                        self.to_client.extend_from_slice(input.get(..head.total).unwrap_or_default());
+                    }
+                    input.advance(head.total);
+                }
+                Phase::Ended => {
+                    input.clear();
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the frame at the front. False: more of it is needed.
+    fn server_frame(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) -> Result<bool, End> {
+        let Some(head) = Head::peek(input, Side::Server).map_err(broken)? else { return Ok(false) };
+        if matches!(head.tag, b'D' | b'd') && self.is_untouched(head.tag) {
+            let run = run_of(head.tag, input, Side::Server).map_err(broken)?;
+            if run > 0 {
+                self.to_client.extend_from_slice(&input.split_to(run));
+                return Ok(true);
+            }
+            if head.total > STREAMED {
+                self.from_server = Passing { left: head.total, dropped: false };
+                return Ok(true);
+            }
+        }
+        if input.len() < head.total {
+            return Ok(false);
+        }
+        let frame = input.split_to(head.total);
+        let body = frame.get(HEAD..).unwrap_or_default();
+        self.reply(head.tag, body, &frame, tools)?;
+        Ok(true)
+    }
+
+    /// True if rows or copied data go on as they come.
+    fn is_untouched(&self, tag: u8) -> bool {
+        self.queue.front().is_some_and(|entry| {
+            !entry.is_swallowed()
+                && (tag == b'd'
+                    || match &entry.prepared {
+                        Some(p) => p.outputs(entry.statement).is_none() && !p.disagrees(),
+                        None => true,
+                    })
+        })
+    }
+
+    fn reply(&mut self, tag: u8, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
+        match tag {
+            // At any time.
+            b'N' => return self.notice(body, frame, tools),
+            b'A' | b'v' | b'K' | b'R' => {
+                self.to_client.extend_from_slice(frame);
+                return Ok(());
+            }
+            b'S' => {
+                self.parameter_status(body)?;
+                self.to_client.extend_from_slice(frame);
+                return Ok(());
+            }
+            b'E' => return self.error(body, frame, tools),
+            b'Z' => return self.ready(body, frame),
+            _ => {}
+        }
+        let entry = self.queue.front().ok_or_else(|| out_of_step("reply that nobody waits for"))?;
+        let (kind, swallowed) = (entry.kind, entry.is_swallowed());
+        let fits = match tag {
+            b'1' => kind == Kind::Parse,
+            b'2' => kind == Kind::Bind,
+            b'3' => kind == Kind::Close,
+            b't' => kind == Kind::DescribeStatement,
+            b'T' | b'n' => matches!(kind, Kind::DescribeStatement | Kind::DescribePortal | Kind::Query),
+            b'D' | b'C' | b'I' | b'G' | b'H' | b'W' | b'd' | b'c' => {
+                matches!(kind, Kind::Execute | Kind::Query)
+            }
+            b's' => kind == Kind::Execute,
+            b'V' => kind == Kind::FunctionCall,
+            _ => false,
+        };
+        if !fits {
+            return Err(out_of_step("reply to another message than the one that is due"));
+        }
+        match tag {
+            b'D' => return self.row(body, frame, tools),
+            b'T' => self.row_description(body, frame, tools)?,
+            b't' if !swallowed => self.parameter_description(body, frame)?,
+            b'G' | b'W' => {
+                self.copying_in = true;
+                self.queue.drop_syncs_behind_front();
+                self.to_client.extend_from_slice(frame);
+            }
+            _ if swallowed => {}
+            _ => self.to_client.extend_from_slice(frame),
+        }
+        match (tag, kind) {
+            (b'C' | b'I', Kind::Query) => {
+                self.copying_in = false;
+                if let Some(entry) = self.queue.front_mut() {
+                    entry.statement += 1;
+                }
+            }
+            (b'1' | b'2' | b'3' | b'n', _)
+            | (b'T', Kind::DescribeStatement | Kind::DescribePortal)
+            | (b'C' | b'I' | b's', Kind::Execute) => {
+                if tag == b'C' {
+                    self.copying_in = false;
+                }
+                self.finish_front()?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The front has all its replies.
+    fn finish_front(&mut self) -> Result<(), End> {
+        self.queue.pop();
+        if self.knowledge.is_flushed_flight()
+            && !matches!(self.queue.front().map(|e| e.errand), Some(Errand::Knowledge(_)))
+        {
+            self.end_flight()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn parameter_status(&mut self, body: &[u8]) -> Result<(), End> {
+        let (name, value) = backend::parameter_status(body).map_err(broken)?;
+        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+        match &*name {
+            "client_encoding" => self.utf8 = value.eq_ignore_ascii_case("UTF8"),
+            "standard_conforming_strings" => self.standard_strings = value == "on",
+            "search_path" => self.knowledge.search_path_changed(),
+            _ => {
+                self.settings.apply(&name, &value);
+            }
+        }
+        Ok(())
+    }
+
+    fn row_description(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
+        let Some(entry) = self.queue.front_mut() else { return Ok(()) };
+        if matches!(entry.errand, Errand::Knowledge(_) | Errand::Poison) {
+            return Ok(());
+        }
+        let mut fields = backend::row_description(body).map_err(broken)?;
+        let schema = self.knowledge.schema().map(|s| &**s);
+        let statement = entry.statement;
+        let disagrees = match &entry.prepared {
+            Some(prepared) => rows::check(prepared, statement, &fields, schema),
+            None => rows::hands_out_sealed(&fields, schema),
+        };
+        if entry.kind == Kind::Query {
+            entry.formats = Formats(fields.iter().map(|f| format_of(f.format)).collect());
+        }
+        if disagrees {
+            tools.metrics.origin_disagreements.increment(1);
+            tracing::error!("the server's account of a result's columns contradicts the analysis");
+            if let Some(prepared) = &entry.prepared {
+                prepared.mark_disagreement();
+            }
+            if entry.kind == Kind::Query {
+                return self.fail_front(rows::origins_disagree());
+            }
+            // Its rows will not be handed out; whoever only asks what they are is told the same.
+            if entry.prepared.is_none() || entry.errand == Errand::Client {
+                return Err(ClientError { severity: Severity::Fatal, ..rows::origins_disagree() }.into());
+            }
+        }
+        if entry.is_swallowed() {
+            return Ok(());
+        }
+        match entry.prepared.as_ref().and_then(|p| p.outputs(statement)) {
+            Some(outputs) => {
+                rows::declare(outputs, &mut fields);
+                backend::write_row_description(&mut self.to_client, &fields);
+            }
+            None => self.to_client.extend_from_slice(frame),
+        }
+        Ok(())
+    }
+
+    fn parameter_description(&mut self, body: &[u8], frame: &[u8]) -> Result<(), End> {
+        let prepared = self.queue.front().and_then(|e| e.prepared.as_ref());
+        let Some((prepared, plan)) = prepared.and_then(|p| Some((p, p.plan.as_ref()?))) else {
+            self.to_client.extend_from_slice(frame);
+            return Ok(());
+        };
+        let mut types = backend::parameter_description(body).map_err(broken)?;
+        for (i, (described, parameter)) in types.iter_mut().zip(&plan.parameters).enumerate() {
+            let declared = prepared.declared.get(i).copied().unwrap_or(0);
+            *described = super::splice::described_type(parameter, declared, *described);
+        }
+        backend::write_parameter_description(&mut self.to_client, &types);
+        Ok(())
+    }
+
+    fn row(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
+        let Some(entry) = self.queue.front() else { return Ok(()) };
+        match entry.errand {
+            Errand::Knowledge(query) => return self.knowledge_row(query, body),
+            Errand::Poison | Errand::Verify => return Ok(()),
+            Errand::Client if entry.failed => return Ok(()),
+            Errand::Client => {}
+        }
+        let prepared = entry.prepared.clone();
+        if prepared.as_ref().is_some_and(|p| p.disagrees()) {
+            return self.fail_front(rows::origins_disagree());
+        }
+        let Some(outputs) = prepared.as_ref().and_then(|p| p.outputs(entry.statement)) else {
+            self.to_client.extend_from_slice(frame);
+            return Ok(());
+        };
+        let mut values = Values {
+            vault: tools.vault,
+            settings: &self.settings,
+            now: tools.now,
+            metrics: tools.metrics,
+            scratch: &mut self.scratch,
+        };
+        match rows::open_row(body, outputs, &entry.formats, &mut values, &mut self.to_client) {
+            Ok(()) => Ok(()),
+            Err(RowError::Wire(error)) => Err(broken(error)),
+            Err(RowError::Value(error)) => {
+                tools.metrics.open_failures.increment(1);
+                tracing::error!(
+                    code = error.code.as_str(),
+                    detail = error.detail.as_deref().unwrap_or_default(),
+                    "a value cannot be opened"
+                );
+                self.fail_front(error)
+            }
+        }
+    }
+
+    /// A value of the front's result cannot be given. The client gets an error in its place where that leaves
+    /// server and client in the same state; otherwise the outcome is past recalling and the session ends.
+    fn fail_front(&mut self, error: ClientError) -> Result<(), End> {
+        let Some(entry) = self.queue.front() else { return Ok(()) };
+        let statement = entry.prepared.as_ref().and_then(|p| p.plan.as_ref()?.statements.first());
+        let single =
+            entry.prepared.as_ref().and_then(|p| p.plan.as_ref()).is_some_and(|p| p.statements.len() == 1);
+        let alone = match self.status {
+            TransactionStatus::Idle => single && entry.first && statement.is_some_and(|s| s.read_only),
+            TransactionStatus::Open => single,
+            TransactionStatus::Failed => false,
+        };
+        let is_query = entry.kind == Kind::Query;
+        let (mut last, mut synced) = (true, is_query);
+        for behind in self.queue.behind_front() {
+            match behind.kind {
+                Kind::Sync if !synced => synced = true,
+                Kind::Execute | Kind::Query | Kind::FunctionCall => last = false,
+                Kind::Sync
+                | Kind::Parse
+                | Kind::Bind
+                | Kind::DescribeStatement
+                | Kind::DescribePortal
+                | Kind::Close => last &= !synced,
+            }
+        }
+        if !alone || !last {
+            return Err(ClientError { severity: Severity::Fatal, ..error }.into());
+        }
+        backend::write_error(&mut self.to_client, &error);
+        if !is_query {
+            // What follows up to Sync would have been discarded after this error.
+            for behind in self.queue.behind_front() {
+                if behind.kind == Kind::Sync {
+                    break;
+                }
+                behind.failed = true;
+            }
+            if !synced {
+                self.skipping = true;
+            }
+        }
+        if self.status == TransactionStatus::Open {
+            self.poison = Some(false);
+        }
+        if let Some(front) = self.queue.front_mut() {
+            front.failed = true;
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
+        if self.queue.front().is_some_and(|e| e.errand != Errand::Client) {
+            return Ok(());
+        }
+        self.pass_notice(b'N', body, frame, tools)
+    }
+
+    /// An ErrorResponse or NoticeResponse of the server's own.
+    fn pass_notice(&mut self, tag: u8, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
+        let prepared = self.queue.front().and_then(|e| e.prepared.clone());
+        let schema = self.knowledge.schema().cloned();
+        let classes =
+            || schema.iter().flat_map(|s| s.sealed_columns()).map(|(_, class)| class.clone()).collect();
+        let mut values = Values {
+            vault: tools.vault,
+            settings: &self.settings,
+            now: tools.now,
+            metrics: tools.metrics,
+            scratch: &mut self.scratch,
+        };
+        let out = &mut self.to_client;
+        if !errors::rewrite(tag, body, prepared.as_deref(), classes, &mut values, out)? {
+            self.to_client.extend_from_slice(frame);
+        }
+        Ok(())
+    }
+
+    fn error(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
+        let (code, message) = errors::code_and_message(body).map_err(broken)?;
+        let Some(entry) = self.queue.front_mut() else {
+            // Of its own accord: a shutdown, a timeout.
+            self.to_client.extend_from_slice(frame);
+            return Ok(());
+        };
+        let (kind, errand, failed) = (entry.kind, entry.errand, entry.failed);
+        match (entry.stand_in.take(), errand) {
+            (_, Errand::Knowledge(_)) => self.knowledge_failed(&code, &message),
+            (_, Errand::Poison) => {}
+            (Some(stand_in), _) if stand_in.expected == code => {
+                let failed = self.status == TransactionStatus::Failed && !stand_in.always;
+                let error = if failed { in_failed_transaction() } else { stand_in.error };
+                backend::write_error(&mut self.to_client, &error);
+            }
+            // The result that was cut short has been answered already.
+            _ if failed => {}
+            (_, Errand::Client | Errand::Verify) => self.pass_notice(b'E', body, frame, tools)?,
+        }
+        self.copying_in = false;
+        if kind.skips_to_sync() {
+            for undo in self.queue.discard_to_sync() {
+                self.undo(undo);
+            }
+            self.skipping |= self.queue.is_empty() && self.unsynced;
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Nothing => {}
+            Undo::Statement(name, Some(before)) => drop(self.statements.insert(name, before)),
+            Undo::Statement(name, None) => drop(self.statements.remove(&name)),
+            Undo::Portal(name, Some(before)) => drop(self.portals.insert(name, before)),
+            Undo::Portal(name, None) => drop(self.portals.remove(&name)),
+        }
+    }
+
+    fn ready(&mut self, body: &[u8], frame: &[u8]) -> Result<(), End> {
+        let status = TransactionStatus::read(body).map_err(broken)?;
+        let entry = self.queue.pop().ok_or_else(|| out_of_step("ReadyForQuery that nobody waits for"))?;
+        if !matches!(entry.kind, Kind::Query | Kind::Sync | Kind::FunctionCall) {
+            return Err(out_of_step("ReadyForQuery before the replies that are due"));
+        }
+        self.copying_in = false;
+        self.status = status;
+        match entry.errand {
+            Errand::Knowledge(_) => {
+                if self.roll_back_flight(status) {
+                    return Ok(());
+                }
+                return self.end_flight();
+            }
+            Errand::Poison => self.poison = None,
+            Errand::Client | Errand::Verify => {
+                if status == TransactionStatus::Idle {
+                    self.knowledge.transaction_ended();
+                    if self.queue.is_empty() && !self.unsynced {
+                        self.portals.clear();
+                    }
+                }
+                match self.poison {
+                    Some(false) if status == TransactionStatus::Open => {
+                        self.poison = Some(true);
+                        self.poison_block();
+                        return Ok(());
+                    }
+                    _ => self.poison = None,
+                }
+            }
+        }
+        self.to_client.extend_from_slice(frame);
+        Ok(())
+    }
+}
+
+fn format_of(code: i16) -> crate::datum::Format {
+    if code == 1 { crate::datum::Format::Binary } else { crate::datum::Format::Text }
+}

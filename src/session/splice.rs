@@ -1,0 +1,224 @@
+//! Texts and Bind messages with their sealed values.
+
+use bytes::BytesMut;
+
+use super::plans::{Positions, Prepared};
+use super::values::{BYTEA, TEXT, Values, stored_oid};
+use crate::catalog::Storage;
+use crate::datum::{Format, Input, Oid, array};
+use crate::error::{ClientError, ClientFacing as _, SqlState};
+use crate::sql::{Edit, Parameter, Replacement, Use};
+use crate::wire::frontend::{Bind, Formats};
+use crate::wire::reader::{message, put_count, put_cstr, put_value};
+
+/// The client's text with its edits carried out, and their places.
+///
+/// # Errors
+/// A literal that is no value of its column's type, with its position.
+pub(super) fn text(
+    text: &str,
+    edits: &[Edit],
+    values: &mut Values<'_>,
+) -> Result<(String, Positions), ClientError> {
+    values.vault.begin_frame();
+    let mut out = String::with_capacity(text.len() + 64 * edits.len());
+    let mut positions = Positions::default();
+    let (mut done, mut characters) = (0, 0);
+    for edit in edits {
+        let between = text.get(done..edit.range.start).ok_or_else(misplaced)?;
+        let replaced = text.get(edit.range.clone()).ok_or_else(misplaced)?;
+        out.push_str(between);
+        characters += between.chars().count();
+        let start = out.len();
+        match &edit.replacement {
+            Replacement::Text(new) => out.push_str(new),
+            Replacement::Sealed { usage, value } => {
+                literal(usage, value, values, &mut out).map_err(|e| e.at(characters + 1))?;
+            }
+            Replacement::SealedArray { usage, value } => {
+                array_literal(usage, value, values, &mut out).map_err(|e| e.at(characters + 1))?;
+            }
+        }
+        let old = replaced.chars().count();
+        let new = out.get(start..).map_or(0, |s| s.chars().count());
+        positions.push(characters, old, new);
+        characters += old;
+        done = edit.range.end;
+    }
+    out.push_str(text.get(done..).ok_or_else(misplaced)?);
+    Ok((out, positions))
+}
+
+fn misplaced() -> ClientError {
+    ClientError::error(SqlState::INTERNAL, "an edit of the statement is out of place")
+}
+
+/// A sealed literal carries its storage cast, and parentheses so that it can stand wherever a literal can.
+fn literal(usage: &Use, value: &str, values: &mut Values<'_>, out: &mut String) -> Result<(), ClientError> {
+    let mut stored = Vec::new();
+    let input = Input { source: usage.source, format: Format::Text, bytes: value.as_bytes() };
+    values.seal(usage, input, &mut stored)?;
+    let (stored, cast) = match usage.class.storage {
+        Storage::Bytea => {
+            let mut hex = b"\\x".to_vec();
+            push_hex(&stored, &mut hex);
+            (hex, "'::pg_catalog.bytea)")
+        }
+        Storage::Text => (stored, "'::pg_catalog.text)"),
+    };
+    out.push_str("('");
+    out.push_str(std::str::from_utf8(&stored).map_err(|_| misplaced())?);
+    out.push_str(cast);
+    Ok(())
+}
+
+fn array_literal(
+    usage: &Use,
+    value: &str,
+    values: &mut Values<'_>,
+    out: &mut String,
+) -> Result<(), ClientError> {
+    let (sealed, oid) = seal_array(usage, usage.source, Format::Text, value.as_bytes(), values)?;
+    // Neither hex nor base64url needs escaping in an array's text form, but for the backslash of `\x`.
+    let text = String::from_utf8(sealed).map_err(|_| misplaced())?;
+    out.push_str("('");
+    out.push_str(&text);
+    out.push_str(if oid == BYTEA { "'::pg_catalog.bytea[])" } else { "'::pg_catalog.text[])" });
+    Ok(())
+}
+
+/// Each element of an array sealed; gives the array in the same format, and its element type.
+fn seal_array(
+    usage: &Use,
+    source: Option<Oid>,
+    format: Format,
+    bytes: &[u8],
+    values: &mut Values<'_>,
+) -> Result<(Vec<u8>, Oid), ClientError> {
+    let plain = array::parse(bytes, format).map_err(|e| e.client_error())?;
+    let oid = match usage.class.storage {
+        Storage::Bytea => BYTEA,
+        Storage::Text => TEXT,
+    };
+    let mut stored = Vec::new();
+    let sealed = plain.map(|element, out| {
+        if oid == TEXT || format == Format::Binary {
+            return values.seal(usage, Input { source, format, bytes: element }, out);
+        }
+        stored.clear();
+        values.seal(usage, Input { source, format, bytes: element }, &mut stored)?;
+        out.extend_from_slice(b"\\x");
+        push_hex(&stored, out);
+        Ok::<_, ClientError>(())
+    })?;
+    let mut out = Vec::new();
+    sealed.write(oid, format, &mut out);
+    Ok((out, oid))
+}
+
+fn push_hex(bytes: &[u8], out: &mut impl Extend<u8>) {
+    out.extend(
+        bytes.iter().flat_map(|b| [b >> 4, b & 15].map(|n| if n < 10 { b'0' + n } else { b'a' + n - 10 })),
+    );
+}
+
+/// The parameter types that the server is told: the client's own, and the storage type for sealed ones.
+pub(super) fn declared_types(declared: &[Oid], parameters: &[Parameter]) -> Vec<Oid> {
+    let last = parameters.iter().rposition(|p| !matches!(p, Parameter::Plain)).map_or(0, |i| i + 1);
+    (0..declared.len().max(last))
+        .map(|i| match parameters.get(i) {
+            None | Some(Parameter::Plain) => declared.get(i).copied().unwrap_or(0),
+            Some(Parameter::Sealed(usage)) => stored_oid(usage.class.storage, false),
+            Some(Parameter::SealedArray(usage)) => stored_oid(usage.class.storage, true),
+        })
+        .collect()
+}
+
+/// The parameter type that the client is told.
+pub(super) fn described_type(parameter: &Parameter, declared: Oid, described: Oid) -> Oid {
+    match parameter {
+        Parameter::Plain => described,
+        _ if declared != 0 => declared,
+        Parameter::Sealed(usage) => usage.source.unwrap_or_else(|| usage.class.ty.oid()),
+        Parameter::SealedArray(usage) => usage
+            .source
+            .and_then(|oid| crate::datum::Type::from_oid(oid, -1))
+            .map_or_else(|| usage.class.ty.array_oid(), |ty| ty.array_oid()),
+    }
+}
+
+/// Writes a Bind message with its sealed parameters sealed.
+///
+/// # Errors
+/// A value that is no value of its column's type; nothing was written then.
+pub(super) fn bind(
+    bind: &Bind<'_>,
+    prepared: &Prepared,
+    values: &mut Values<'_>,
+    out: &mut BytesMut,
+) -> Result<(), ClientError> {
+    let Some(plan) = &prepared.plan else { return Err(misplaced()) };
+    values.vault.begin_frame();
+    let mut formats = Vec::with_capacity(bind.values.len());
+    // Sealed values one behind the other, and where each ends.
+    let mut sealed = Vec::new();
+    let mut ends = Vec::with_capacity(bind.values.len());
+    for (i, value) in bind.values.iter().enumerate() {
+        let format = bind.formats.of(i).ok_or_else(|| {
+            ClientError::error(
+                SqlState::PROTOCOL_VIOLATION,
+                format!(
+                    "bind message has {} parameter formats but {} parameters",
+                    bind.formats.0.len(),
+                    bind.values.len()
+                ),
+            )
+        })?;
+        let declared = prepared.declared.get(i).copied().filter(|oid| *oid != 0);
+        match (plan.parameters.get(i), value) {
+            (Some(Parameter::Sealed(usage)), Some(bytes)) => {
+                let source = declared.or(usage.source);
+                values.seal(usage, Input { source, format, bytes }, &mut sealed)?;
+                formats.push(stored_format(usage.class.storage));
+            }
+            (Some(Parameter::SealedArray(usage)), Some(bytes)) => {
+                let source = declared.and_then(element_of).or(usage.source);
+                let (array, _) = seal_array(usage, source, format, bytes, values)?;
+                sealed.extend_from_slice(&array);
+                formats.push(format);
+            }
+            _ => formats.push(format),
+        }
+        ends.push(sealed.len());
+    }
+    let mut start = 0;
+    message(out, b'B', |b| {
+        put_cstr(b, bind.portal);
+        put_cstr(b, bind.statement);
+        Formats(formats).write(b);
+        put_count(b, bind.values.len());
+        for (i, (value, end)) in bind.values.iter().zip(&ends).enumerate() {
+            let is_sealed = !matches!(plan.parameters.get(i), None | Some(Parameter::Plain));
+            match value {
+                Some(_) if is_sealed => put_value(b, sealed.get(start..*end)),
+                value => put_value(b, *value),
+            }
+            start = *end;
+        }
+        bind.result_formats.write(b);
+    });
+    Ok(())
+}
+
+/// The format in which a stored value is sent.
+fn stored_format(storage: Storage) -> Format {
+    match storage {
+        Storage::Bytea => Format::Binary,
+        Storage::Text => Format::Text,
+    }
+}
+
+/// The element type of a declared array type.
+fn element_of(array: Oid) -> Option<Oid> {
+    Some(crate::datum::Type::from_oid(array, -1)?.element()?.oid())
+}

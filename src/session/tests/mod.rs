@@ -1,0 +1,9 @@
+//! Transcripts: scripted frames in, expected frames out, each also fed byte by byte.
+
+mod extended;
+mod harness;
+mod knowledge;
+mod refusals;
+mod rows;
+mod simple;
+mod startup;

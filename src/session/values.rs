@@ -1,0 +1,202 @@
+//! One value on its way: from the client's form to the stored one and back.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use crate::catalog::{Class, Storage};
+use crate::crypto::{self, Mode};
+use crate::datum::{self, Format, Input, Oid, Settings};
+use crate::error::{ClientError, ClientFacing as _, SqlState};
+use crate::keyring::Vault;
+use crate::metrics::Metrics;
+use crate::sql::Use;
+
+/// `bytea`, `text` and their arrays, as the server numbers them.
+pub(super) const BYTEA: Oid = 17;
+pub(super) const TEXT: Oid = 25;
+const VARCHAR: Oid = 1043;
+const BYTEA_ARRAY: Oid = 1001;
+const TEXT_ARRAY: Oid = 1009;
+
+/// The longest sealed value: far below what a length word or PostgreSQL's 1 GB for a datum can hold, so
+/// that hex and base64 forms of it fit too.
+const MAX_SEALED: usize = 256 << 20;
+
+/// The type that the server is told for a sealed parameter.
+pub(super) fn stored_oid(storage: Storage, array: bool) -> Oid {
+    match (storage, array) {
+        (Storage::Bytea, false) => BYTEA,
+        (Storage::Bytea, true) => BYTEA_ARRAY,
+        (Storage::Text, false) => TEXT,
+        (Storage::Text, true) => TEXT_ARRAY,
+    }
+}
+
+/// True if a result column of this type can hold the stored form.
+pub(super) fn can_hold(storage: Storage, array: bool, oid: Oid) -> bool {
+    oid == stored_oid(storage, array) || (oid == VARCHAR && storage == Storage::Text && !array)
+}
+
+/// Seals and opens with a worker's vault under a session's settings.
+pub(super) struct Values<'a> {
+    pub(super) vault: &'a mut Vault,
+    pub(super) settings: &'a Settings,
+    pub(super) now: Instant,
+    pub(super) metrics: &'a Metrics,
+    /// Plaintext between its two forms; kept to save allocations, wiped when the session's buffers are.
+    pub(super) scratch: &'a mut Scratch,
+}
+
+/// Buffers that hold one value at a time.
+#[derive(Default)]
+pub(super) struct Scratch {
+    canonical: zeroize::Zeroizing<Vec<u8>>,
+    envelope: Vec<u8>,
+}
+
+impl Values<'_> {
+    /// Appends the stored form of a client's value: a raw envelope, or its text form under text storage.
+    pub(super) fn seal(
+        &mut self,
+        usage: &Use,
+        input: Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ClientError> {
+        let class = &*usage.class;
+        let normalise = class.binding.mode != Mode::Randomized;
+        self.scratch.canonical.clear();
+        datum::canonical(
+            input,
+            &class.ty,
+            usage.purpose,
+            normalise,
+            self.settings,
+            &mut self.scratch.canonical,
+        )
+        .map_err(|e| named(e.client_error(), class))?;
+        if self.scratch.canonical.len() > MAX_SEALED {
+            return Err(ClientError::error(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("value for encrypted column {} is longer than {MAX_SEALED} bytes", class.column),
+            ));
+        }
+        let sealed = &mut self.scratch.envelope;
+        sealed.clear();
+        self.vault
+            .seal(&class.key, &class.binding, &self.scratch.canonical, sealed, self.now)
+            .map_err(|e| named(e.client_error(), class))?;
+        self.metrics.values_sealed.increment(1);
+        match class.storage {
+            Storage::Bytea => out.extend_from_slice(sealed),
+            Storage::Text => crypto::encode_text(sealed, out),
+        }
+        Ok(())
+    }
+
+    /// Appends the client's form of a stored value.
+    pub(super) fn open(
+        &mut self,
+        class: &Class,
+        stored: &[u8],
+        stored_format: Format,
+        format: Format,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ClientError> {
+        let corrupt = || {
+            ClientError::error(
+                SqlState::DATA_CORRUPTED,
+                format!("a value of encrypted column {} is not a sealed value", class.column),
+            )
+            .with_hint(
+                "The row may hold plaintext that was written around the proxy. \"pgseal verify\" names such rows.",
+            )
+        };
+        let mut decoded = Vec::new();
+        let envelope: Cow<'_, [u8]> = match (class.storage, stored_format) {
+            (Storage::Bytea, Format::Binary) => Cow::Borrowed(stored),
+            (Storage::Bytea, Format::Text) => Cow::Owned(bytea_from_text(stored).ok_or_else(corrupt)?),
+            (Storage::Text, _) => {
+                crypto::decode_text(stored, &mut decoded).map_err(|_| corrupt())?;
+                Cow::Owned(decoded)
+            }
+        };
+        self.scratch.canonical.clear();
+        self.vault
+            .open(&class.binding, &envelope, &mut self.scratch.canonical)
+            .map_err(|e| named(e.client_error(), class))?;
+        self.metrics.values_opened.increment(1);
+        datum::write(&self.scratch.canonical, &class.ty, format, self.settings, out)
+            .map_err(|e| named(e.client_error(), class))
+    }
+}
+
+/// An error about one column says which.
+fn named(mut error: ClientError, class: &Class) -> ClientError {
+    let place = format!("encrypted column {}", class.column);
+    error.detail = Some(match error.detail {
+        Some(detail) => format!("{detail} ({place})"),
+        None => format!("The value is for {place}."),
+    });
+    error
+}
+
+/// `bytea` in text form: `\x` and hex, or the older escape form (`bytea_output`).
+pub(super) fn bytea_from_text(text: &[u8]) -> Option<Vec<u8>> {
+    if let Some(hex) = text.strip_prefix(b"\\x") {
+        let (pairs, rest) = hex.as_chunks::<2>();
+        if !rest.is_empty() {
+            return None;
+        }
+        return pairs.iter().map(|[a, b]| Some(nibble(*a)? << 4 | nibble(*b)?)).collect();
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'\\' {
+            out.push(byte);
+        } else if let Some(tail) = rest.strip_prefix(b"\\") {
+            out.push(b'\\');
+            rest = tail;
+        } else {
+            let (digits, tail) = rest.split_first_chunk::<3>()?;
+            let [a, b, c] = digits.map(|d| d.wrapping_sub(b'0'));
+            if a > 3 || b > 7 || c > 7 {
+                return None;
+            }
+            out.push(a << 6 | b << 3 | c);
+            rest = tail;
+        }
+    }
+    Some(out)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytea_is_read_from_both_text_forms() {
+        for (text, bytes) in [
+            (&b"\\x00ffE5"[..], Some(vec![0, 0xff, 0xe5])),
+            (b"\\x", Some(vec![])),
+            (b"\\xf", None),
+            (b"\\xzz", None),
+            (b"a\\\\b\\345\\000", Some(vec![b'a', b'\\', b'b', 0xe5, 0])),
+            (b"\\4", None),
+            (b"\\999", None),
+            (b"\\477", None),
+        ] {
+            assert_eq!(bytea_from_text(text), bytes, "{text:?}");
+        }
+    }
+}
