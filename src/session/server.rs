@@ -3,7 +3,7 @@
 use bytes::{Buf as _, BytesMut};
 
 use super::client::in_failed_transaction;
-use super::queue::{Errand, Kind, Undo};
+use super::queue::{Errand, Kind, Pending, Undo};
 use super::rows::{self, RowError};
 use super::values::Values;
 use super::{End, HIGH_WATER, Passing, Phase, Session, Tools, errors, out_of_step};
@@ -160,9 +160,11 @@ impl Session {
 
     /// The front has all its replies.
     fn finish_front(&mut self) -> Result<(), End> {
-        self.queue.pop();
-        if self.knowledge.is_flushed_flight()
-            && !matches!(self.queue.front().map(|e| e.errand), Some(Errand::Knowledge(_)))
+        let is_knowledge = |entry: &Pending| matches!(entry.errand, Errand::Knowledge(_));
+        let was_knowledge = self.queue.pop().as_ref().is_some_and(is_knowledge);
+        if was_knowledge
+            && self.knowledge.is_flushed_flight()
+            && !self.queue.front().is_some_and(is_knowledge)
         {
             self.end_flight()?;
         }

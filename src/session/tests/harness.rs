@@ -87,8 +87,8 @@ impl Peers {
         peers.client(&startup(3, 0, &[("user", "u"), ("database", "d")]));
         peers.server(&[auth_ok(), parameter("client_encoding", "UTF8"), ready('I')].concat());
         peers.offer();
-        peers.to_server();
-        peers.to_client();
+        peers.to_server_bytes();
+        peers.to_client_bytes();
         peers
     }
 

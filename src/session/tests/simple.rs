@@ -75,7 +75,7 @@ fn several_result_sets_in_one_text_are_each_opened_by_their_own_statement() {
 #[test]
 fn positions_of_errors_are_those_of_the_clients_text() {
     transcript(|p| {
-        let text = "update users set email = 'a@b' where id = nothing";
+        let text = "update users set email = 'a@b' where id = 'nothing'";
         p.client(&query(text));
         let sent = p.to_server_bytes();
         let sent = std::str::from_utf8(&sent[5..]).unwrap();
