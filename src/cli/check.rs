@@ -10,6 +10,7 @@ use crate::catalog::{self, Catalog, Finding, Grade, Relation, RelationKind};
 use crate::datum::{Base, Type};
 use crate::keyring::{self, KeyringError, Keys};
 use crate::policy::{Policy, PolicyError};
+use crate::sql::{Consequence, Schema, SchemaProblem};
 
 /// Prints a line for each finding, and a summary.
 ///
@@ -79,8 +80,27 @@ async fn against(policy: &Policy, url: &str) -> anyhow::Result<Vec<Finding>> {
     let database = Database::connect(url).await?;
     let catalog = database.catalog().await?;
     let mut findings = catalog::check(policy, &catalog, &database.statistics().await?);
+    let (_, problems) = Schema::build(policy, &catalog);
+    findings.extend(problems.into_iter().map(|problem| judged(policy, problem)));
     findings.extend(unsealed(policy, &catalog, &database).await);
     Ok(findings)
+}
+
+/// What the analysis says, at its place in the policy; a table that the policy does not name (a view, a partition)
+/// has none.
+fn judged(
+    policy: &Policy,
+    SchemaProblem { relation, column, consequence, message }: SchemaProblem,
+) -> Finding {
+    let table = policy.tables.get(&relation);
+    let of_column = column.as_ref().and_then(|column| Some(table?.columns.get(column)?.place));
+    let place = of_column.or(table.map(|table| table.place)).unwrap_or_default();
+    let (grade, consequence) = match consequence {
+        Consequence::Refused => (Grade::Problem, "; statements that name it are refused"),
+        Consequence::WritesRefused => (Grade::Problem, "; statements that write to it are refused"),
+        Consequence::Warning => (Grade::Warning, ""),
+    };
+    Finding { place, grade, message: format!("{relation}: {message}{consequence}") }
 }
 
 /// Columns that hold values that are not sealed.
@@ -133,7 +153,9 @@ fn print(file: &Path, mut findings: Vec<Finding>, out: &mut impl Write) -> anyho
             Grade::Problem => "problem",
             Grade::Warning => "warning",
         };
-        writeln!(out, "{}:{place}: {word}: {message}", file.display())?;
+        // Lines count from 1.
+        let place = if place.line == 0 { String::new() } else { format!(":{place}") };
+        writeln!(out, "{}{place}: {word}: {message}", file.display())?;
     }
     let problems = findings.iter().any(|finding| finding.grade == Grade::Problem);
     Ok(if problems { Exit::Problems } else { Exit::Success })

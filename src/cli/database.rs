@@ -8,7 +8,10 @@ use anyhow::{Context, bail};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
-use crate::catalog::{Catalog, ColumnName, EPILOGUE, Loader, PROLOGUE, QUERIES, RelationName, Statistics};
+use crate::catalog::{
+    Catalog, ColumnName, EPILOGUE, Loader, PROLOGUE, QUERIES, RelationName, SESSION_QUERY, SessionFacts,
+    Statistics,
+};
 use crate::policy::quote_ident;
 
 /// The database cannot be reached, or does not let us in.
@@ -71,6 +74,12 @@ impl Database {
         }
         self.all(EPILOGUE).await?;
         Ok(loader.finish()?)
+    }
+
+    /// What the session knows of itself.
+    pub(super) async fn session(&self) -> anyhow::Result<SessionFacts> {
+        let rows = self.rows(SESSION_QUERY).await?;
+        Ok(SessionFacts::from_row(&rows.first().map(fields).unwrap_or_default())?)
     }
 
     /// What the server's statistics say about numbers of different values, as far as this user may see them.

@@ -5,6 +5,7 @@
 
 mod check;
 mod database;
+mod explain;
 pub mod init;
 mod logging;
 mod serve;
@@ -14,6 +15,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::keyring::KeyringError;
+use crate::policy::PolicyError;
 
 /// How a command ended, for whoever started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,7 @@ enum Command {
     Init(InitArgs),
     Serve(ServeArgs),
     Check(CheckArgs),
+    Explain(ExplainArgs),
 }
 
 /// Make a keyring with one active data key named `default`
@@ -76,7 +81,7 @@ enum Command {
 #[command(after_long_help = "\
 Examples:
   pgseal init --keyring keys/keyring.toml --kek file:keys/kek
-  APP_KEK=$(openssl rand -base64 32) pgseal init --keyring keys/keyring.toml --kek env:APP_KEK
+  pgseal init --keyring keys/keyring.toml --kek env:APP_KEK   # APP_KEK holds 32 bytes in base64
 
 Back up the keyring and the KEK, each in a place of its own: without both, nothing that was encrypted can be
 read again.")]
@@ -191,12 +196,26 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init_keyring(&args, &mut out),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args, &mut out),
+        Command::Explain(args) => explain::run(&args, &mut out),
     };
     let exit = exit.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "pgseal: {error:#}");
-        if error.is::<database::Unreachable>() { Exit::NoDatabase } else { Exit::Failure }
+        exit_of(&error)
     });
     ExitCode::from(exit as u8)
+}
+
+/// What kind of failure it is.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    let wrong_policy = matches!(error.downcast_ref(), Some(PolicyError::Problems(_)));
+    let wrong_keyring = error.downcast_ref::<KeyringError>().is_some_and(|e| !matches!(e, KeyringError::Disk(_)));
+    if error.is::<database::Unreachable>() {
+        Exit::NoDatabase
+    } else if wrong_policy || wrong_keyring {
+        Exit::Problems
+    } else {
+        Exit::Failure
+    }
 }
 
 fn init_keyring(args: &InitArgs, out: &mut impl Write) -> anyhow::Result<Exit> {

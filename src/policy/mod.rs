@@ -65,7 +65,8 @@ pub enum ColumnState {
     Migrating,
 }
 
-/// A server function that is declared to take or return sealed values.
+/// A server function that may be called although it reaches a sealed table. That sealed values go in or come out
+/// is not available yet: all arguments and results are plain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     /// The column that each argument belongs to, `None` for a plain one.
@@ -238,6 +239,13 @@ user_email = { type = "text", context = "public.users.email" }
     }
 
     #[test]
+    fn functions_with_plain_arguments_can_be_declared() {
+        let policy = policy("version = 1\n[function.\"public.count_users\"]\narguments = [\"\", \"\"]");
+        let function = policy.functions.get(&RelationName::new("public", "count_users")).unwrap();
+        assert_eq!((function.arguments.as_slice(), &function.returns), (&[None, None][..], &None));
+    }
+
+    #[test]
     fn every_problem_is_reported_in_the_order_of_the_file() {
         let shown = problems(
             r#"version = 2
@@ -304,9 +312,9 @@ c = { type = "text", state = "migrating" }
             (column("email = { type = \"text\" }\nbefore_triggers = \"yes\""), "expected \"acknowledged\""),
             (column("email = { type = \"text\" "), "p.toml:3:"),
             (column("\"é\" = { type = \"text\", x = 1 }"), "p.toml:3:24: unknown key"),
-            ("version = 1\n[function.\"a.b\"]\narguments = [\"a.b.c\"]".to_owned(), "the policy seals no column a.b.c"),
+            ("version = 1\n[function.\"a.b\"]\narguments = [\"a.b.c\"]".to_owned(), "not available in this version yet"),
             ("version = 1\n[function.\"a.b\"]\narguments = \"x\"".to_owned(), "expected a list"),
-            ("version = 1\n[function.\"a.b\"]".to_owned(), "p.toml:2:11: declaring functions is not available"),
+            ("version = 1\n[function.\"a.b\"]\nreturns = 5".to_owned(), "p.toml:3:11: expected \"\" for a plain"),
             (column("email = { type = \"citext\" }"), "p.toml:3:18: type citext cannot be encrypted"),
             (
                 column("n = { type = \"numeric\", mode = \"deterministic\" }"),
