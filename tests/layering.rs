@@ -82,6 +82,7 @@ fn the_checker_finds_each_kind_of_violation() {
         ("sql", "use crate::wire::Reader; use crate::keyring;", &["crate::keyring", "crate::wire::Reader"]),
         ("session", "use std::time::Instant; fn f(now: Instant) {}", &[]),
         ("session", "fn f() { let now = Instant::now(); }", &["Instant::now"]),
+        ("session::tests::harness", "fn f() { let now = Instant::now(); }", &[]),
         ("session", "use std::{net::TcpStream, collections};", &["std::net::TcpStream"]),
         (
             "session::rows",
@@ -130,7 +131,10 @@ fn problems(module: &[String], text: &str) -> Vec<String> {
         {
             return Some(format!("{name}: `{path}` is below {top} in the order"));
         }
-        if let Some((.., why)) = WALLS.iter().find(|(m, wall, _)| *m == top && begins_with(path, wall)) {
+        // Tests are the shell of what they test: they have to take time and chance from somewhere.
+        let is_test = module.iter().any(|part| part == "tests");
+        let wall = WALLS.iter().find(|(m, wall, _)| *m == top && begins_with(path, wall));
+        if let Some((.., why)) = wall.filter(|_| !is_test) {
             return Some(format!("{name}: `{path}` is behind a wall: {why}"));
         }
         if top == "sql" && target == Some("crypto") && path != "crate::crypto" {
