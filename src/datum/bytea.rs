@@ -70,7 +70,7 @@ fn parse_escape(input: &str, out: &mut Vec<u8>) -> Result<(), DatumError> {
                 out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
                 tail
             }
-            [b'\\', ..] => return Err(DatumError::syntax("bytea", input)),
+            [b'\\', ..] => return Err(DatumError::ByteaEscape),
             [byte, tail @ ..] => {
                 out.push(*byte);
                 tail

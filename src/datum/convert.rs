@@ -325,7 +325,7 @@ impl Converter<'_> {
             Purpose::Compare => {
                 let exact = self.ty.numeric().is_some_and(|(precision, _)| precision <= DIGITS);
                 let numeric = Numeric::from_float(value, DIGITS)?;
-                let same = float::parse(&Base::Float8, &numeric.to_text())? == value;
+                let same = value.is_nan() || float::parse(&Base::Float8, &numeric.to_text())? == value;
                 (exact && same).then_some(numeric).ok_or_else(|| self.not_in_column())
             }
         }
@@ -402,10 +402,10 @@ fn fit(ty: &Type, out: &mut Vec<u8>, start: usize) -> Result<(), DatumError> {
         }
         Base::Time | Base::Timestamp | Base::Timestamptz if ty.precision().is_some() => {
             let micros = exactly(value).map(i64::from_be_bytes).ok_or_else(corrupt)?;
-            replace(out, start, &datetime::round_micros(micros, ty.precision()).to_be_bytes());
+            replace(out, start, &datetime::round_timestamp(micros, ty.precision())?.to_be_bytes());
         }
         Base::Interval if ty.precision().is_some() => {
-            let interval = Interval::read(value).ok_or_else(corrupt)?.rounded(ty.precision());
+            let interval = Interval::read(value).ok_or_else(corrupt)?.rounded(ty.precision())?;
             out.truncate(start);
             interval.write(out);
         }

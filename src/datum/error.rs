@@ -127,12 +127,18 @@ pub enum DatumError {
     /// 0A000: a word that means the server's current time.
     #[error("\"{0}\" depends on the server's clock and cannot be encrypted")]
     Clock(&'static str),
+    /// 22008: a date that a timestamp cannot hold.
+    #[error("date out of range for timestamp")]
+    DateBeyondTimestamp,
     /// 22015: an interval's field out of its range.
     #[error("interval field value out of range: {0}")]
     IntervalField(Quoted),
     /// 22009: a zone's offset of more than 15:59:59.
     #[error("time zone displacement out of range: {0}")]
     ZoneDisplacement(Quoted),
+    /// 22023: a time zone in a value that is not in the built-in database.
+    #[error("time zone {0} not recognized")]
+    ZoneName(Quoted),
     /// 0A000: the session's time zone is not in the built-in database.
     #[error("time zone {0} is not known to the proxy")]
     UnknownZone(Quoted),
@@ -144,6 +150,12 @@ pub enum DatumError {
         /// What was given.
         input: Quoted,
     },
+    /// 22P02: a bytea in escape form with a backslash that begins nothing.
+    #[error("invalid input syntax for type bytea")]
+    ByteaEscape,
+    /// 22003: a macaddr with an octet greater than 255.
+    #[error("invalid octet value in \"macaddr\" value: {0}")]
+    MacOctet(Quoted),
     /// 22023: a bytea in hexadecimal form with another character in it.
     #[error("invalid hexadecimal digit: {0}")]
     HexDigit(Quoted),
@@ -237,6 +249,7 @@ impl DatumError {
         match self {
             Self::Syntax { .. }
             | Self::EnumLabel { .. }
+            | Self::ByteaEscape
             | Self::CidrBits(_)
             | Self::Json { .. }
             | Self::Array { .. } => SqlState::INVALID_TEXT,
@@ -244,16 +257,19 @@ impl DatumError {
             | Self::OutOfRange { .. }
             | Self::FloatRange { .. }
             | Self::FloatOverflow
+            | Self::MacOctet(_)
             | Self::FloatUnderflow
             | Self::NumericOverflow { .. }
             | Self::NumericFormat => SqlState::NUMERIC_OUT_OF_RANGE,
             Self::TooLong { .. } => SqlState::STRING_TOO_LONG,
             Self::Encoding(_) => SqlState::CHARACTER_NOT_IN_REPERTOIRE,
             Self::DateSyntax { .. } => SqlState::INVALID_DATETIME,
-            Self::DateField { .. } | Self::DateRange { .. } => SqlState::DATETIME_OVERFLOW,
+            Self::DateField { .. } | Self::DateRange { .. } | Self::DateBeyondTimestamp => {
+                SqlState::DATETIME_OVERFLOW
+            }
             Self::IntervalField(_) => SqlState::INTERVAL_FIELD_OVERFLOW,
             Self::ZoneDisplacement(_) => SqlState::INVALID_TIME_ZONE_DISPLACEMENT,
-            Self::HexDigit(_) | Self::HexLength => SqlState::INVALID_PARAMETER_VALUE,
+            Self::HexDigit(_) | Self::HexLength | Self::ZoneName(_) => SqlState::INVALID_PARAMETER_VALUE,
             Self::JsonNul => SqlState::UNTRANSLATABLE_CHARACTER,
             Self::TooDeep => SqlState::STATEMENT_TOO_COMPLEX,
             Self::Limit(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,

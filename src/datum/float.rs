@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 use super::cursor::exactly;
 use super::{Base, DatumError, Quoted, text};
 
+/// So many digits tell any two doubles apart.
+const MAX_DIGITS: usize = 17;
 /// The one NaN of deterministic and ordered columns.
 const NAN: u64 = 0x7FF8_0000_0000_0000;
 
@@ -23,7 +25,7 @@ pub(super) fn parse(base: &Base, input: &str) -> Result<f64, DatumError> {
         _ => None,
     };
     if let Some(value) = special {
-        return Ok(if word.starts_with('-') && value.is_infinite() { -value } else { value });
+        return Ok(if word.starts_with('-') { -value } else { value });
     }
     let syntax = || DatumError::syntax(name(base), input);
     if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
@@ -119,18 +121,31 @@ pub(super) fn name(base: &Base) -> &'static str {
 }
 
 /// The shortest digits that lie strictly nearer to the value than to any other, and the exponent of the
-/// first. Rust's own are the shortest that read back, which includes the midpoint between two numbers
-/// where that rounds to even; the server does not rely on it and prints a digit more.
+/// first; of two that are as near, the even one.
+///
+/// Rust's own shortest digits are those that read back, which includes the midpoint between two numbers
+/// where that rounds to even. The server does not rely on it and prints a digit more. And of two that are
+/// as near Rust takes the greater one.
 fn shortest(base: &Base, value: f64) -> (String, i32) {
-    let (mut digits, mut exponent) = match base {
-        Base::Float4 => split(&format!("{:e}", single(value).abs())),
-        _ => split(&format!("{:e}", value.abs())),
+    let single = *base == Base::Float4;
+    let given =
+        if single { format!("{:e}", self::single(value).abs()) } else { format!("{:e}", value.abs()) };
+    let (digits, exponent) = split(&given);
+    let bits = if single { f32::MANTISSA_DIGITS } else { f64::MANTISSA_DIGITS };
+    let reads_back = |digits: &str, exponent: i32| {
+        let text = format!("{digits}e{}", exponent - length(digits) + 1);
+        let read = if single { text.parse().map(f32::into) } else { text.parse::<f64>() };
+        read == Ok(value.abs()) && !is_midpoint(digits, exponent, bits)
     };
-    let bits = if *base == Base::Float4 { f32::MANTISSA_DIGITS } else { f64::MANTISSA_DIGITS };
-    let mut precision = digits.len();
-    while is_midpoint(&digits, exponent, bits) && precision < 17 {
-        (digits, exponent) = rounded(value, precision);
-        precision += 1;
+    for precision in digits.len()..=MAX_DIGITS {
+        let (nearest, power) = rounded(value, precision - 1);
+        if reads_back(&nearest, power) {
+            return (nearest, power);
+        }
+        // Next to a power of two the nearest may belong to the neighbour.
+        if precision == digits.len() && reads_back(&digits, exponent) {
+            break;
+        }
     }
     (digits, exponent)
 }
@@ -139,7 +154,7 @@ fn shortest(base: &Base, value: f64) -> (String, i32) {
 /// exactly one bit more. (Midpoints of subnormal numbers have hundreds of digits.)
 fn is_midpoint(digits: &str, exponent: i32, bits: u32) -> bool {
     let Ok(mut odd) = digits.parse::<u128>() else { return false };
-    let mut power = exponent - i32::try_from(digits.len()).unwrap_or(0) + 1;
+    let mut power = exponent - length(digits) + 1;
     // Beyond these powers of five nothing fits into 54 bits; digits are at most 17.
     if !(-30..=25).contains(&power) || odd == 0 {
         return false;
@@ -175,7 +190,7 @@ fn split(scientific: &str) -> (String, i32) {
 /// Writes digits plain if the exponent is at least -4 and below `limit`, else in scientific form.
 fn layout(negative: bool, digits: &str, exponent: i32, limit: i32, out: &mut Vec<u8>) {
     let mut text = String::from(if negative { "-" } else { "" });
-    let length = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    let length = length(digits);
     if !(-4..limit).contains(&exponent) {
         let (first, rest) = digits.split_at_checked(1).unwrap_or((digits, ""));
         let point = if rest.is_empty() { "" } else { "." };
@@ -193,4 +208,8 @@ fn layout(negative: bool, digits: &str, exponent: i32, limit: i32, out: &mut Vec
         let _ = write!(text, "{whole}.{fraction}");
     }
     out.extend_from_slice(text.as_bytes());
+}
+
+fn length(digits: &str) -> i32 {
+    i32::try_from(digits.len()).unwrap_or(i32::MAX)
 }

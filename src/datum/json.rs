@@ -14,7 +14,7 @@ use super::numeric::Numeric;
 pub(super) const BINARY_VERSION: u8 = 1;
 
 /// How deep the server parses with the stack of its default configuration, less a margin.
-const MAX_DEPTH: usize = 6000;
+const MAX_DEPTH: usize = 10_000;
 
 /// Checks that a text is JSON.
 pub(super) fn check(input: &str) -> Result<(), DatumError> {

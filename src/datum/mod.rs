@@ -40,6 +40,8 @@ mod json;
 mod network;
 mod numeric;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod text;
 mod types;
 mod uuid;

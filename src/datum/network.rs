@@ -108,7 +108,11 @@ impl Network {
 
 /// Octets, hex digits with `:` or `-` between them, or in halves and thirds with one mark between.
 pub(super) fn parse_macaddr(input: &str) -> Result<[u8; 6], DatumError> {
-    parse_mac(text::trim(input)).ok_or_else(|| DatumError::syntax("macaddr", input))
+    match parse_mac(text::trim(input)) {
+        Some(Octets::All(address)) => Ok(address),
+        Some(Octets::TooLarge) => Err(DatumError::MacOctet(Quoted::new(input))),
+        None => Err(DatumError::syntax("macaddr", input)),
+    }
 }
 
 pub(super) fn print_macaddr(address: [u8; 6], out: &mut Vec<u8>) {
@@ -120,7 +124,14 @@ pub(super) fn print_macaddr(address: [u8; 6], out: &mut Vec<u8>) {
     }
 }
 
-fn parse_mac(input: &str) -> Option<[u8; 6]> {
+/// What the fields of a macaddr give.
+enum Octets {
+    All([u8; 6]),
+    /// One is greater than 255.
+    TooLarge,
+}
+
+fn parse_mac(input: &str) -> Option<Octets> {
     let marks: String = input.chars().filter(|c| matches!(c, ':' | '-' | '.')).collect();
     let parts: Vec<&str> = input.split([':', '-', '.']).collect();
     if !parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit())) {
@@ -130,7 +141,10 @@ fn parse_mac(input: &str) -> Option<[u8; 6]> {
     match (marks.as_str(), parts.as_slice()) {
         (":::::" | "-----", octets) => {
             for (byte, octet) in address.iter_mut().zip(octets) {
-                *byte = u8::from_str_radix(octet, 16).ok().filter(|_| octet.len() <= 2)?;
+                match u8::try_from(u32::from_str_radix(octet, 16).ok()?) {
+                    Ok(octet) => *byte = octet,
+                    Err(_) => return Some(Octets::TooLarge),
+                }
             }
         }
         ("", [_]) | (":" | "-", [_, _]) | (".." | "--", [_, _, _]) => {
@@ -143,7 +157,7 @@ fn parse_mac(input: &str) -> Option<[u8; 6]> {
         }
         _ => return None,
     }
-    Some(address)
+    Some(Octets::All(address))
 }
 
 fn name(base: &Base) -> &'static str {
@@ -219,8 +233,7 @@ fn print_v6(address: Ipv6Addr) -> String {
         (start, length) = (groups.len(), 0);
     }
     let [.., sixth, seventh, last] = groups;
-    let embedded =
-        start == 0 && (length == 6 || (length == 7 && last != 1) || (length == 5 && sixth == 0xFFFF));
+    let embedded = start == 0 && (length == 6 || (length == 5 && sixth == 0xFFFF));
     let shown = if embedded { 6 } else { groups.len() };
     let mut text = String::new();
     for (at, group) in groups.iter().enumerate().take(shown) {

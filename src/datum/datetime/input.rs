@@ -114,6 +114,8 @@ pub(super) enum Fail {
         order: bool,
     },
     Displacement,
+    /// A zone's name that is not known.
+    Zone(String),
     /// A word for the current time.
     Clock(&'static str),
 }
@@ -125,6 +127,7 @@ impl Fail {
             Self::Syntax => DatumError::DateSyntax { ty: Cow::Borrowed(ty), input },
             Self::Field { order } => DatumError::DateField { input, order },
             Self::Displacement => DatumError::ZoneDisplacement(input),
+            Self::Zone(name) => DatumError::ZoneName(Quoted::new(name)),
             Self::Clock(word) => DatumError::Clock(word),
         }
     }
@@ -316,7 +319,8 @@ struct Reader {
     place: Option<Place>,
     /// AM is false, PM true.
     afternoon: Option<bool>,
-    before_christ: bool,
+    before_christ: Option<bool>,
+    weekday: Option<()>,
     special: Option<Moment>,
     /// A `T` came before: a time must follow.
     time_mark: bool,
@@ -335,7 +339,8 @@ impl Reader {
             time: None,
             place: None,
             afternoon: None,
-            before_christ: false,
+            before_christ: None,
+            weekday: None,
             special: None,
             time_mark: false,
         }
@@ -348,7 +353,7 @@ impl Reader {
             Field::Number(text) if marked => self.run_together(text, true),
             _ if marked => Err(Fail::Syntax),
             Field::Number(text) => self.number(text),
-            Field::Date(text) => match self.year.is_some() && self.month.is_some() && self.day.is_some() {
+            Field::Date(text) => match self.is_dated() {
                 // hhmmss-zz
                 true => {
                     let (time, offset) = text.split_once('-').ok_or(Fail::Syntax)?;
@@ -357,38 +362,33 @@ impl Reader {
                 }
                 false => self.date(text),
             },
-            Field::Name(text) => {
-                if self.month.is_some() && self.day.is_some() || !self.is_dated_name(text) {
-                    let zone = Zone::lookup(text).ok_or(Fail::Syntax)?;
-                    self.set_place(Place::Zone(zone))
-                } else {
-                    self.date(text)
-                }
+            Field::Name(text) if self.month.is_some() && self.day.is_some() => {
+                let zone = Zone::lookup(text).ok_or_else(|| Fail::Zone(text.to_ascii_lowercase()))?;
+                self.set_place(Place::Zone(zone))
             }
+            Field::Name(text) => self.date(text),
             Field::Offset(text) => self.set_place(Place::Offset(offset_seconds(&text)?)),
             Field::Word(word) => self.word(word),
         }
     }
 
-    /// A name that starts with a month: `Jan-01-2001`.
-    fn is_dated_name(&self, text: &str) -> bool {
-        let letters = run(text, |c| c.is_ascii_alphabetic());
-        month(&cut(text, letters).0.to_ascii_lowercase()).is_some()
+    /// The date is complete.
+    fn is_dated(&self) -> bool {
+        self.year.is_some() && self.month.is_some() && self.day.is_some()
     }
 
     fn word(&mut self, word: String) -> Result<(), Fail> {
         if let Some(number) = month(&word) {
             return self.month_word(number);
         }
-        if is_weekday(&word) || matches!(word.as_str(), "at" | "on") {
-            return Ok(());
-        }
         match word.as_str() {
-            "t" if self.wanted == Wanted::Time || self.day.is_some() => self.time_mark = true,
-            "am" => self.afternoon = Some(false),
-            "pm" => self.afternoon = Some(true),
-            "ad" => self.before_christ = false,
-            "bc" => self.before_christ = true,
+            "at" | "on" => {}
+            _ if is_weekday(&word) && self.wanted != Wanted::Time => {
+                return once(&mut self.weekday, ());
+            }
+            "t" if self.wanted == Wanted::Time || self.is_dated() => self.time_mark = true,
+            "am" | "pm" => return once(&mut self.afternoon, word == "pm"),
+            "ad" | "bc" if self.wanted != Wanted::Time => return once(&mut self.before_christ, word == "bc"),
             "infinity" | "+infinity" => return self.set_special(Moment::Infinite { negative: false }),
             "-infinity" => return self.set_special(Moment::Infinite { negative: true }),
             "epoch" => return self.set_special(Moment::Epoch),
@@ -428,9 +428,13 @@ impl Reader {
     /// Fields joined by marks, all of a date.
     fn date(&mut self, text: &str) -> Result<(), Fail> {
         let parts: Vec<&str> = text.split(['-', '/', '.', '+', '_', ':']).collect();
-        if self.year.is_some() || parts.len() > 3 {
+        // Nothing but numbers and a month may have come before a date in one piece.
+        let other = self.time.is_some() || self.weekday.is_some() || self.afternoon.is_some();
+        if self.year.is_some() || other || self.before_christ.is_some() || parts.len() > 3 {
             return Err(Fail::Syntax);
         }
+        // A month's name outside of this piece does not change the order inside.
+        let month_before = std::mem::take(&mut self.month_word);
         for part in &parts {
             if let Some(number) = month(&part.to_ascii_lowercase()) {
                 if self.month.is_some() {
@@ -443,21 +447,22 @@ impl Reader {
             }
         }
         for part in parts.iter().filter(|part| part.bytes().all(|byte| byte.is_ascii_digit())) {
-            if self.year.is_some() && self.month.is_some() && self.day.is_some() {
+            if self.is_dated() {
                 return Err(Fail::Syntax);
             }
             self.date_number(part)?;
         }
-        let complete = self.year.is_some() && self.month.is_some() && self.day.is_some();
-        complete.then_some(()).ok_or(Fail::Syntax)
+        self.month_word |= month_before;
+        self.is_dated().then_some(()).ok_or(Fail::Syntax)
     }
 
     fn number(&mut self, text: &str) -> Result<(), Fail> {
-        let dated = self.year.is_some() && self.month.is_some() && self.day.is_some();
+        let dated = self.is_dated();
+        let blank = self.year.is_none() && self.month.is_none() && self.day.is_none();
         let whole = text.split('.').next().unwrap_or(text);
         match text.contains('.') {
-            true if !dated && self.wanted != Wanted::Time => self.date(text),
-            true if whole.len() > 2 => self.run_together(text, dated),
+            true if blank && self.wanted != Wanted::Time => self.date(text),
+            true if whole.len() > 2 => self.run_together(text, true),
             true => Err(Fail::Syntax),
             false if whole.len() >= 6 && (!dated || self.time.is_none()) => self.run_together(text, dated),
             false if dated || self.wanted == Wanted::Time => self.run_together(text, true),
@@ -528,15 +533,15 @@ impl Reader {
     }
 
     fn set_time(&mut self, time: [i64; 4]) -> Result<(), Fail> {
-        self.time.replace(time).is_none().then_some(()).ok_or(Fail::Syntax)
+        once(&mut self.time, time)
     }
 
     fn set_place(&mut self, place: Place) -> Result<(), Fail> {
-        self.place.replace(place).is_none().then_some(()).ok_or(Fail::Syntax)
+        once(&mut self.place, place)
     }
 
     fn set_special(&mut self, moment: Moment) -> Result<(), Fail> {
-        self.special.replace(moment).is_none().then_some(()).ok_or(Fail::Syntax)
+        once(&mut self.special, moment)
     }
 
     fn finish(mut self) -> Result<Moment, Fail> {
@@ -549,7 +554,8 @@ impl Reader {
             return if alone && self.wanted != Wanted::Time { Ok(moment) } else { Err(Fail::Syntax) };
         }
         let date = if fields { Some(self.civil()?) } else { None };
-        if let (Some(afternoon), Some([hour, ..])) = (self.afternoon, self.time.as_mut()) {
+        if let Some(afternoon) = self.afternoon {
+            let Some([hour, ..]) = self.time.as_mut() else { return Err(Fail::Syntax) };
             match (*hour, afternoon) {
                 (13.., _) => return Err(FIELD),
                 (12, false) => *hour = 0,
@@ -576,9 +582,10 @@ impl Reader {
         let (Some(year), Some(month), Some(day)) = (self.year, self.month, self.day) else {
             return Err(Fail::Syntax);
         };
+        let before_christ = self.before_christ == Some(true);
         let year = match year {
-            0 if self.before_christ => return Err(FIELD),
-            _ if self.before_christ => 1 - year,
+            0 if before_christ => return Err(FIELD),
+            _ if before_christ => 1 - year,
             ..70 if self.short_year => year + 2000,
             ..100 if self.short_year => year + 1900,
             0 => return Err(FIELD),
@@ -592,6 +599,11 @@ impl Reader {
         }
         Ok(Civil { year, month, day })
     }
+}
+
+/// Sets what may come only once.
+fn once<T>(field: &mut Option<T>, value: T) -> Result<(), Fail> {
+    field.replace(value).is_none().then_some(()).ok_or(Fail::Syntax)
 }
 
 /// `H:M[:S[.fff]]`; `M:S.fff` where a fraction comes after the second field.

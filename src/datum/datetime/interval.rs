@@ -11,7 +11,6 @@ use super::output::fraction;
 use super::{MICROS_PER_DAY, MICROS_PER_SECOND, out_of_range, round_micros};
 use crate::datum::cursor::Cursor;
 use crate::datum::settings::IntervalStyle;
-use crate::datum::text;
 use crate::datum::{DatumError, Quoted, Settings};
 
 const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
@@ -30,6 +29,9 @@ pub(in crate::datum) struct Interval {
 }
 
 impl Interval {
+    const MIN: Self = Self { months: i32::MIN, days: i32::MIN, micros: i64::MIN };
+    const MAX: Self = Self { months: i32::MAX, days: i32::MAX, micros: i64::MAX };
+
     /// Reads the canonical form.
     pub(in crate::datum) fn read(canonical: &[u8]) -> Option<Self> {
         let mut bytes = Cursor(canonical);
@@ -51,7 +53,10 @@ impl Interval {
             let (micros, days, months) = (cursor.i64()?, cursor.i32()?, cursor.i32()?);
             cursor.is_empty().then_some(Self { months, days, micros })
         };
-        read().ok_or_else(|| DatumError::binary("interval"))
+        let interval = read().ok_or_else(|| DatumError::binary("interval"))?;
+        // From version 17 on these are the infinities, before they are finite: they are not told apart.
+        let infinite = [Self::MIN, Self::MAX].contains(&interval);
+        if infinite { Err(out_of_range("interval", None)) } else { Ok(interval) }
     }
 
     /// Writes the binary format.
@@ -62,8 +67,9 @@ impl Interval {
     }
 
     /// With `digits` of a second's fraction.
-    pub(in crate::datum) fn rounded(self, digits: Option<u32>) -> Self {
-        Self { micros: round_micros(self.micros, digits), ..self }
+    pub(in crate::datum) fn rounded(self, digits: Option<u32>) -> Result<Self, DatumError> {
+        let micros = round_micros(self.micros, digits).ok_or_else(|| out_of_range("interval", None))?;
+        Ok(Self { micros, ..self })
     }
 
     /// Reads numbers with their units, the SQL standard's forms, or ISO 8601's with designators.
@@ -74,7 +80,9 @@ impl Interval {
             other => other,
         };
         let sums = result.map_err(|fail| fail.named(input))?;
-        sums.finish().ok_or_else(|| out_of_range("interval", None))
+        sums.finish()
+            .filter(|interval| ![Self::MIN, Self::MAX].contains(interval))
+            .ok_or_else(|| out_of_range("interval", None))
     }
 
     /// Writes the text format.
@@ -268,7 +276,7 @@ fn parse_fields(input: &str, standard: bool) -> Result<Sums, Fail> {
     });
     let all_negative = standard && signs.next() == Some(Some('-')) && signs.all(|sign| sign.is_none());
     let mut sums = Sums::default();
-    let (mut unit, mut seen, mut ago) = (None, 0, false);
+    let (mut unit, mut seen, mut ago) = (Some(Unit::Second), 0, false);
     for field in fields.iter().rev() {
         let given = match field {
             Field::Time(text) => {
@@ -287,6 +295,8 @@ fn parse_fields(input: &str, standard: bool) -> Result<Sums, Fail> {
             Field::Number(text) | Field::Date(text) => number(text, &mut unit, all_negative, &mut sums)?,
             Field::Word(word) if word == "ago" => {
                 ago = true;
+                // A number needs a unit of its own before this word.
+                unit = None;
                 continue;
             }
             Field::Word(word) => {
@@ -309,7 +319,7 @@ fn parse_fields(input: &str, standard: bool) -> Result<Sums, Fail> {
     Ok(sums)
 }
 
-/// Adds a number with the unit that came after it (seconds without one); gives the bits of its fields.
+/// Adds a number with the unit that came after it (seconds at the end); gives the bits of its fields.
 fn number(text: &str, unit: &mut Option<Unit>, all_negative: bool, sums: &mut Sums) -> Result<u16, Fail> {
     let negative = text.starts_with('-');
     let body = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -320,7 +330,7 @@ fn number(text: &str, unit: &mut Option<Unit>, all_negative: bool, sums: &mut Su
         _ => format!("{}{digits}", if negative { "-" } else { "" }).parse().map_err(|_| Fail::Field)?,
     };
     let mut part = 0.0;
-    let mut current = unit.unwrap_or(Unit::Second);
+    let mut current = unit.ok_or(Fail::Syntax)?;
     if let Some(months) = rest.strip_prefix('-') {
         // Years-months.
         let more: i64 = months.parse().map_err(|_| Fail::Syntax)?;
@@ -340,7 +350,8 @@ fn number(text: &str, unit: &mut Option<Unit>, all_negative: bool, sums: &mut Su
     } else if !rest.is_empty() {
         return Err(Fail::Syntax);
     }
-    *unit = Some(current);
+    // What comes before hours without a unit is days.
+    *unit = Some(if current == Unit::Hour { Unit::Day } else { current });
     if all_negative {
         value = -value.abs();
         part = -f64::abs(part);
@@ -383,12 +394,12 @@ fn clock(text: &str) -> Result<i64, Fail> {
 
 /// `P1Y2M3W4DT5H6M7.8S`.
 fn parse_iso(input: &str) -> Result<Sums, Fail> {
-    let mut rest = text::trim(input).strip_prefix('P').filter(|rest| !rest.is_empty()).ok_or(Fail::Syntax)?;
+    let mut rest = input.strip_prefix('P').filter(|rest| !rest.is_empty()).ok_or(Fail::Syntax)?;
     let mut sums = Sums::default();
-    let (mut date, mut field) = (true, false);
+    let mut date = true;
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix('T').filter(|_| date) {
-            (date, field, rest) = (false, false, after);
+            (date, rest) = (false, after);
             continue;
         }
         let end = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or(Fail::Syntax)?;
@@ -404,7 +415,7 @@ fn parse_iso(input: &str) -> Result<Sums, Fail> {
             _ => return Err(Fail::Syntax),
         };
         rest = after.split_at_checked(1).ok_or(Fail::Syntax)?.1;
-        let plain = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+        let plain = digits.strip_prefix('-').unwrap_or(digits);
         if plain.is_empty() || !plain.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
             return Err(Fail::Syntax);
         }
@@ -413,10 +424,8 @@ fn parse_iso(input: &str) -> Result<Sums, Fail> {
             return Err(Fail::Range);
         }
         sums.add(unit, whole(value), value - value.trunc())?;
-        field = true;
     }
-    // `P` and `T` are followed by something.
-    field.then_some(sums).ok_or(Fail::Syntax)
+    Ok(sums)
 }
 
 /// An interval by its fields, each with its own sign.

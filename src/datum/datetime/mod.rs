@@ -103,12 +103,21 @@ pub(super) fn is_infinite(micros: i64) -> bool {
     matches!(micros, i64::MIN | i64::MAX)
 }
 
-/// Rounded half away from zero to `digits` of a second's fraction.
-pub(super) fn round_micros(micros: i64, digits: Option<u32>) -> i64 {
-    let Some(digits) = digits.filter(|_| !is_infinite(micros)) else { return micros };
+/// Rounded half away from zero to `digits` of a second's fraction; `None` beyond what the number holds.
+pub(super) fn round_micros(micros: i64, digits: Option<u32>) -> Option<i64> {
+    let Some(digits) = digits else { return Some(micros) };
     let step = 10_i64.pow(6_u32.saturating_sub(digits));
-    let magnitude = micros.saturating_abs().saturating_add(step / 2) / step * step;
-    if micros < 0 { -magnitude } else { magnitude }
+    let magnitude = micros.checked_abs()?.checked_add(step / 2)? / step * step;
+    Some(if micros < 0 { -magnitude } else { magnitude })
+}
+
+/// A timestamp rounded to the column's precision.
+pub(super) fn round_timestamp(micros: i64, digits: Option<u32>) -> Result<i64, DatumError> {
+    if is_infinite(micros) {
+        return Ok(micros);
+    }
+    let rounded = round_micros(micros, digits).filter(|micros| is_timestamp(*micros));
+    rounded.ok_or_else(|| out_of_range("timestamp", None))
 }
 
 /// Midnight of a date.
@@ -119,7 +128,7 @@ pub(super) fn date_to_timestamp(days: i32) -> Result<i64, DatumError> {
         _ => i64::from(days)
             .checked_mul(MICROS_PER_DAY)
             .filter(|micros| is_timestamp(*micros))
-            .ok_or_else(|| out_of_range("date", None)),
+            .ok_or(DatumError::DateBeyondTimestamp),
     }
 }
 
