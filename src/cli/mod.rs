@@ -208,7 +208,8 @@ pub fn main() -> ExitCode {
 /// What kind of failure it is.
 fn exit_of(error: &anyhow::Error) -> Exit {
     let wrong_policy = matches!(error.downcast_ref(), Some(PolicyError::Problems(_)));
-    let wrong_keyring = error.downcast_ref::<KeyringError>().is_some_and(|e| !matches!(e, KeyringError::Disk(_)));
+    let wrong_keyring =
+        error.downcast_ref::<KeyringError>().is_some_and(|e| !matches!(e, KeyringError::Disk(_)));
     if error.is::<database::Unreachable>() {
         Exit::NoDatabase
     } else if wrong_policy || wrong_keyring {

@@ -148,6 +148,7 @@ impl Session {
         tools.metrics.refused(stand_in.reason);
         let kind = match message {
             Refused::Parse(name) => {
+                self.refused_names.insert(String::from_utf8_lossy(name).into_owned());
                 // Under its own name: a failed Parse of the unnamed statement drops the one before it.
                 Parse { name, text: UNPARSABLE, types: Vec::new() }.write(&mut self.to_server);
                 self.unsynced = true;
@@ -195,6 +196,11 @@ impl Session {
             Verdict::Forward(proof) => {
                 tools.metrics.forwarded.increment(1);
                 self.knowledge.apply(proof.effects);
+                if !self.refused_names.is_empty() {
+                    for name in sql::kinds::defined_names(&text) {
+                        self.refused_names.remove(&name);
+                    }
+                }
                 self.relay(frame, Pending::client(Kind::Query))
             }
             Verdict::Rewrite(plan) => {
@@ -219,11 +225,12 @@ impl Session {
                     }
                 }
             }
-            Verdict::Refuse(refusal) => self.refuse(
-                Refused::Query,
-                stand_in(Kind::Query, refusal.client_error(), refusal.label()),
-                tools,
-            ),
+            Verdict::Refuse(refusal) => {
+                // The client may go on to execute what was not prepared, with its constants.
+                self.refused_names.extend(sql::kinds::defined_names(&text));
+                let stand_in = stand_in(Kind::Query, refusal.client_error(), refusal.label());
+                self.refuse(Refused::Query, stand_in, tools)
+            }
         };
         self.unsynced = false;
         Ok(step)
@@ -272,6 +279,9 @@ impl Session {
             }
         };
         let prepared = Arc::new(prepared);
+        if !self.refused_names.is_empty() {
+            self.refused_names.remove(&*String::from_utf8_lossy(parse.name));
+        }
         entry.undo = self.remember(parse.name, prepared.clone());
         entry.prepared = Some(prepared.clone());
         self.queue.push(entry);
@@ -516,6 +526,9 @@ impl Session {
         let asked = std::cell::Cell::new(false);
         let is_protected_plan = |name: &str| {
             asked.set(true);
+            if self.refused_names.contains(name) {
+                return true;
+            }
             let name = name.as_bytes();
             self.statements.get(name).is_some_and(|p| p.plan.is_some())
                 || self.portals.get(name).is_some_and(|p| p.prepared.plan.is_some())

@@ -34,7 +34,7 @@ mod verdicts;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -166,6 +166,9 @@ pub struct Session {
 
     statements: HashMap<Box<[u8]>, Arc<Prepared>>,
     portals: HashMap<Box<[u8]>, Arc<Portal>>,
+    /// Names of statements and cursors that were not prepared because their text was refused: executing one
+    /// by SQL would send its constants.
+    refused_names: HashSet<String>,
     knowledge: Knowledge,
     settings: Settings,
     utf8: bool,
@@ -198,6 +201,7 @@ impl Session {
             poison: None,
             statements: HashMap::new(),
             portals: HashMap::new(),
+            refused_names: HashSet::new(),
             knowledge: Knowledge::default(),
             settings: Settings::default(),
             utf8: true,

@@ -214,10 +214,10 @@ impl<'a> Analyzer<'a> {
         };
         let Some(relation) = relation else {
             let shown = parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join(".");
-            if self.schema.is_protected_name(&last.value) {
-                let reason = Reason::UndefinedTable { name: shown.clone() };
-                self.obstacle.get_or_insert(Refusal::new(reason, self.at));
-            }
+            // Where the text names something protected, a relation that is not there is one that was misread
+            // (an alias taken for a table) or that hides what it is: its constants must not be sent.
+            let reason = Reason::UndefinedTable { name: shown.clone() };
+            self.obstacle.get_or_insert(Refusal::new(reason, self.at));
             self.unresolved = true;
             return Named::Unknown(last.value.clone());
         };

@@ -3,7 +3,7 @@
 //! What a statement does to the session's knowledge must be known for those that were not understood too.
 
 use super::Effects;
-use super::lex::{Lexeme, LexemeKind, identifier};
+use super::lex::{self, Lexeme, LexemeKind, identifier};
 
 /// A statement as its leading words tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -457,6 +457,20 @@ fn setting_effects(name: &str, next: &str) -> Effects {
         ("all" | "", _) => Effects { search_path: true, settings: true, ..Effects::NONE },
         _ => Effects::NONE,
     }
+}
+
+/// The names under which the statements of a text would be prepared or declared.
+pub fn defined_names(text: &str) -> Vec<String> {
+    let Ok(lexemes) = lex::tokenize(text) else { return Vec::new() };
+    lex::split(text, &lexemes)
+        .into_iter()
+        .filter_map(|range| {
+            let statement = lexemes.get(range)?;
+            let kind = classify(text, statement).kind;
+            matches!(kind, StatementKind::Prepare | StatementKind::Declare)
+                .then(|| identifier(statement.get(1)?, text))?
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -145,10 +145,10 @@ SELECT c.relname FROM pg_class c WHERE c.relname = 'users'
 => forward
 
 SELECT a.attname FROM pg_attribute a WHERE a.attrelid = '"users"'::regclass AND a.attnum > 0
-=> forward (unresolved)
+=> forward
 
 SELECT column_name FROM information_schema.columns WHERE table_name = 'users'
-=> forward (unresolved)
+=> forward
 
 SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY
 => forward

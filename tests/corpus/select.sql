@@ -701,7 +701,7 @@ SELECT * FROM nowhere
 => forward (unresolved)
 
 SELECT * FROM nowhere n JOIN users u ON u.id = n.id
-=> refuse 0A000 at 48: * over a relation whose columns are not known is not supported in a statement that names users
+=> refuse 42P01 at 15: relation "nowhere" does not exist
 
 SELECT id FROM other.users WHERE email = 'x'
 => forward

@@ -154,3 +154,23 @@ fn a_prepared_protected_statement_cannot_be_executed_by_sql() {
         p.client(&[close(Target::Statement(b"s")), bare(b'S')].concat());
     });
 }
+
+#[test]
+fn constants_for_a_statement_that_was_not_prepared_are_not_sent() {
+    transcript(|p| {
+        let refuse = |p: &mut Peers, bytes: &[u8]| {
+            p.client(bytes);
+            stands_in(&p.to_server());
+            p.server(&[error("42601", &[]), ready('I')].concat());
+        };
+        refuse(p, &query("prepare \"P\" as select upper(email) from users where email = $1"));
+        refuse(p, &query("execute \"P\"('canary')"));
+        refuse(p, &[parse("s", REFUSED, &[]), bare(b'S')].concat());
+        refuse(p, &query("explain execute s('canary')"));
+        p.client(&query("prepare \"P\" as select v from plain where v = $1"));
+        p.server(&[complete("PREPARE"), ready('I')].concat());
+        p.to_server();
+        p.client(&query("execute \"P\"('canary')"));
+        assert_eq!(p.to_server(), ["Query execute \"P\"('canary')"]);
+    });
+}
