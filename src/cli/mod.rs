@@ -49,7 +49,8 @@ const GETTING_STARTED: &str = "\
 Getting started:
   1. Make a keyring:            pgseal init --keyring keys/keyring.toml --kek file:keys/kek
   2. Name columns in a policy:  see policies/quickstart.toml and docs/policy.md
-  3. Check the policy:          pgseal check --policy policy.toml --database postgres://me@db.internal/app
+  3. Check the policy:          pgseal check --policy policy.toml \\
+                                  --database postgres://me@db.internal/app
   4. Start the proxy:           pgseal serve --listen 127.0.0.1:6432 --upstream db.internal:5432 \\
                                   --policy policy.toml --keyring keys/keyring.toml
   5. Point the application at it: DATABASE_URL=postgres://me@127.0.0.1:6432/app
