@@ -571,8 +571,14 @@ impl Session {
                 return Current::Refused(stand_in(Kind::Bind, in_failed_transaction(), "failed transaction"));
             }
         };
-        if prepared.plan.is_some() && self.freshen(false, tools) != Step::Done {
-            return Current::Wait;
+        if prepared.plan.is_some() {
+            if !self.utf8 {
+                let refusal = sql::Refusal::new(sql::Reason::Encoding, None);
+                return Current::Refused(stand_in(Kind::Bind, refusal.client_error(), refusal.label()));
+            }
+            if self.freshen(false, tools) != Step::Done {
+                return Current::Wait;
+            }
         }
         if *before == basis {
             return Current::Known(prepared);

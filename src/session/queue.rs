@@ -167,10 +167,13 @@ impl Queue {
     }
 
     /// Takes away Syncs that the server reads, and ignores, because the front has begun COPY FROM STDIN.
-    pub(super) fn drop_syncs_behind_front(&mut self) {
+    /// True if there were any.
+    pub(super) fn drop_syncs_behind_front(&mut self) -> bool {
+        let before = self.0.len();
         while self.0.get(1).is_some_and(|e| e.kind == Kind::Sync && e.errand == Errand::Client) {
             self.0.remove(1);
         }
+        self.0.len() < before
     }
 }
 

@@ -16,6 +16,9 @@ use crate::wire::{Head, Side, WireError};
 /// A DataRow from this size on is passed on in pieces if its result has no sealed column.
 const STREAMED: usize = 64 * 1024;
 
+/// The longest message of a server before the first ReadyForQuery; libpq gives up on longer ones long before.
+const MAX_BEFORE_READY: usize = 1 << 20;
+
 fn broken(error: WireError) -> End {
     End::Wire(Side::Server, error)
 }
@@ -40,6 +43,10 @@ impl Session {
                     let Some(head) = Head::peek(input, Side::Server).map_err(broken)? else {
                         return Ok(());
                     };
+                    if head.total > MAX_BEFORE_READY {
+                        let length = i64::try_from(head.total).unwrap_or(i64::MAX);
+                        return Err(broken(WireError::Length { tag: head.tag, length }));
+                    }
                     let Some(body) = head.body(input) else { return Ok(()) };
                     let body = body.to_vec();
                     if self.startup_reply(head.tag, &body)? {
@@ -132,7 +139,8 @@ impl Session {
             b't' if !swallowed => self.parameter_description(body, frame)?,
             b'G' | b'W' => {
                 self.copying_in = true;
-                self.queue.drop_syncs_behind_front();
+                // The client owes another Sync for each that is ignored.
+                self.unsynced |= self.queue.drop_syncs_behind_front();
                 self.to_client.extend_from_slice(frame);
             }
             _ if swallowed => {}

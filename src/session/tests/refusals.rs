@@ -136,6 +136,13 @@ fn other_encodings_than_utf8_may_not_touch_protected_tables() {
         p.client(&plain);
         assert_eq!(p.to_server_bytes(), plain);
     });
+    transcript(|p| {
+        p.client(&[parse("s", "insert into users (email) values ($1)", &[]), bare(b'S')].concat());
+        p.server(&[bare(b'1'), ready('I'), parameter("client_encoding", "LATIN1")].concat());
+        p.to_server();
+        p.client(&bind("", "s", &[Some(b"canary")]));
+        stands_in(&p.to_server());
+    });
 }
 
 #[test]
