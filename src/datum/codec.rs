@@ -1,5 +1,7 @@
 //! Each type's text and binary format to and from its canonical form.
 
+use std::io::Write as _;
+
 use super::array::{self, Array};
 use super::cursor::exactly;
 use super::datetime::{self, Interval};
@@ -165,7 +167,7 @@ fn print(canonical: &[u8], ty: &Type, settings: &Settings, out: &mut Vec<u8>) ->
         Base::Bool => out.push(if boolean::read(canonical).ok_or_else(corrupt)? { b't' } else { b'f' }),
         Base::Int2 | Base::Int4 | Base::Int8 => {
             let value = integer::read(canonical).ok_or_else(corrupt)?;
-            out.extend_from_slice(value.to_string().as_bytes());
+            let _ = write!(out, "{value}");
         }
         base @ (Base::Float4 | Base::Float8) => {
             let value = float::read(canonical).ok_or_else(corrupt)?;
@@ -184,7 +186,8 @@ fn print(canonical: &[u8], ty: &Type, settings: &Settings, out: &mut Vec<u8>) ->
             datetime::print_timestamp(micros, zone, settings.date_style, out)?;
         }
         Base::Interval => {
-            Interval::read(canonical).ok_or_else(corrupt)?.print(settings.interval_style, out);
+            let interval = Interval::read(canonical).ok_or_else(corrupt)?;
+            datetime::print_interval(interval, settings.interval_style, out);
         }
         Base::Uuid => uuid::print(exactly(canonical).ok_or_else(corrupt)?, out),
         base @ (Base::Inet | Base::Cidr) => {

@@ -4,6 +4,8 @@
 //! when it is stored, by the operator that it would choose when it is compared. [`conversion`] is the
 //! one table; a pair that is not in it is refused.
 
+use std::borrow::Cow;
+
 use super::cursor::exactly;
 use super::datetime::{self, Interval, MICROS_PER_DAY};
 use super::network::Network;
@@ -48,6 +50,25 @@ pub fn canonical(
         out.truncate(start);
     }
     result
+}
+
+/// Evaluates an explicit cast of a constant as the server does, and appends the result in binary format:
+/// the next input is then `Input { source: Some(to.oid()), format: Format::Binary, .. }`.
+///
+/// Beyond what an assignment converts, a cast cuts strings to the length (`'abcd'::varchar(3)`), reads
+/// text as any type, and turns bool into int4 and back.
+///
+/// # Errors
+///
+/// Those of [`canonical`]; `out` is then as it was.
+pub fn cast(input: Input<'_>, to: &Type, settings: &Settings, out: &mut Vec<u8>) -> Result<(), DatumError> {
+    let mut value = Vec::new();
+    explicit(input, to, settings, &mut value)?;
+    match to.base {
+        Base::Varchar | Base::Bpchar => text::cut(to, &mut value),
+        _ => fit(to, &mut value, 0)?,
+    }
+    codec::write(&value, &to.clone(), Format::Binary, settings, out)
 }
 
 /// `name`, a string of at most 63 bytes that compares as text.
@@ -146,14 +167,7 @@ fn take(
     out: &mut Vec<u8>,
 ) -> Result<(), DatumError> {
     let refused = |source_type: String| DatumError::Refused { source_type, column_type: ty.name(), purpose };
-    let source = match input.source {
-        None | Some(0 | UNKNOWN) => ty.base.clone(),
-        Some(oid) if oid == ty.oid() => ty.base.clone(),
-        // A longer one would have been cut.
-        Some(NAME) if input.bytes.len() > MAX_NAME => return Err(refused("name".to_owned())),
-        Some(NAME) => Base::Text,
-        Some(oid) => Base::from_oid(oid).ok_or_else(|| refused(format!("with object id {oid}")))?,
-    };
+    let source = source_of(&input, ty).map_err(refused)?;
     let conversion = conversion(&source, &ty.base, purpose).ok_or_else(|| refused(source.name()))?;
     if conversion == Conversion::Identity {
         let start = out.len();
@@ -168,6 +182,44 @@ fn take(
     let whole = Converter { source: &source, ty, purpose, settings };
     whole.convert(&conversion, &value, out)?;
     Ok(())
+}
+
+/// The type that the value is read by; the name of one that is not taken as an error.
+fn source_of<'a>(input: &Input<'_>, ty: &'a Type) -> Result<Cow<'a, Base>, String> {
+    Ok(match input.source {
+        None | Some(0 | UNKNOWN) => Cow::Borrowed(&ty.base),
+        Some(oid) if oid == ty.oid() => Cow::Borrowed(&ty.base),
+        // A longer one would have been cut.
+        Some(NAME) if input.bytes.len() > MAX_NAME => return Err("name".to_owned()),
+        Some(NAME) => Cow::Owned(Base::Text),
+        Some(oid) => Cow::Owned(Base::from_oid(oid).ok_or_else(|| format!("with object id {oid}"))?),
+    })
+}
+
+/// The canonical form of an explicit cast, before the modifier.
+fn explicit(input: Input<'_>, to: &Type, settings: &Settings, out: &mut Vec<u8>) -> Result<(), DatumError> {
+    let source = source_of(&input, to).unwrap_or(Cow::Borrowed(&to.base));
+    let is_text = |base: &Base| matches!(base, Base::Text | Base::Varchar | Base::Bpchar);
+    match (&*source, &to.base) {
+        // Text is read as a literal is; the spaces of a bpchar are there for other types to trip over.
+        (from, into) if is_text(from) && !is_text(into) => {
+            codec::decode(into, Format::Text, input.bytes, settings, out)
+        }
+        (Base::Bool, Base::Int4) => {
+            let mut value = Vec::new();
+            codec::decode(&source, input.format, input.bytes, settings, &mut value)?;
+            let value = boolean::read(&value).unwrap_or_default();
+            out.extend_from_slice(&i64::from(value).to_be_bytes());
+            Ok(())
+        }
+        (Base::Int4, Base::Bool) => {
+            let mut value = Vec::new();
+            codec::decode(&source, input.format, input.bytes, settings, &mut value)?;
+            out.push(u8::from(integer::read(&value) != Some(0)));
+            Ok(())
+        }
+        _ => take(input, to, Purpose::Store, settings, out),
+    }
 }
 
 struct Converter<'a> {

@@ -43,6 +43,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod text;
+mod type_name;
 mod types;
 mod uuid;
 
@@ -50,11 +51,12 @@ pub mod array;
 
 pub use crate::wire::{Format, Oid};
 pub use codec::write;
-pub use convert::{Input, canonical};
+pub use convert::{Input, canonical, cast};
 pub use datetime::zone::Zone;
 pub use error::{DatumError, Quoted};
 pub use settings::{ByteaOutput, DateForm, DateOrder, DateStyle, IntervalStyle, Settings};
-pub use types::{Family, TypeError, TypeName};
+pub use type_name::{TypeError, TypeName};
+pub use types::Family;
 
 /// What a value is needed for: range and length are checked when storing, and a comparison value that
 /// cannot exist in the column is refused.

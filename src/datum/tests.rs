@@ -7,6 +7,7 @@ const INPUT: &str = include_str!("cases/input.tsv");
 const STORE: &str = include_str!("cases/store.tsv");
 const REFUSED: &str = include_str!("cases/refused.tsv");
 const COMPARE: &str = include_str!("cases/compare.tsv");
+const CAST: &str = include_str!("cases/cast.tsv");
 
 fn rows<const N: usize>(table: &'static str) -> impl Iterator<Item = [&'static str; N]> {
     table.lines().filter(|line| !line.starts_with('#')).map(|line| {
@@ -165,6 +166,31 @@ fn comparisons_are_answered_as_the_server_does_or_refused() {
             None => assert_eq!((stored.unwrap() == value.expect(&case)).to_string(), answer, "{case}"),
         }
     }
+}
+
+#[test]
+fn explicit_casts_are_evaluated_as_the_server_does() {
+    for [from, to, changes, value, text, binary] in rows(CAST) {
+        let (ty, settings) = (ty(to), settings(changes));
+        let value = unescape(value);
+        let mut result = b"before".to_vec();
+        let input = Input { source: source(from), format: Format::Text, bytes: value.as_bytes() };
+        let found = match cast(input, &ty, &settings, &mut result) {
+            Ok(()) => {
+                take(Some(ty.oid()), Format::Binary, &result[6..], &ty, Purpose::Store, false, &settings)
+            }
+            Err(error) => {
+                assert_eq!(result, b"before", "an error leaves nothing behind");
+                Err(error.client_error().code.as_str().to_owned())
+            }
+        };
+        check(&format!("{value}::{from}::{to} [{changes}]"), found, text, binary, &ty, &settings);
+    }
+    // An enum is read from text too.
+    let mut label = Vec::new();
+    let input = Input { source: Some(25), format: Format::Text, bytes: b"sad" };
+    assert_eq!(cast(input, &mood(), &Settings::default(), &mut label), Ok(()));
+    assert_eq!(label, b"sad");
 }
 
 #[test]
@@ -434,7 +460,7 @@ fn a_value_cut_at_any_byte_is_an_error_or_another_value() {
         }
         let literal = unescape(literal);
         for (end, _) in literal.char_indices() {
-            let _ = store(&literal[..end], &ty, &settings);
+            let _ = store(literal.split_at(end).0, &ty, &settings);
         }
     }
 }

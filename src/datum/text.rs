@@ -50,6 +50,13 @@ pub(super) fn fit(ty: &Type, out: &mut Vec<u8>, start: usize) -> Result<(), Datu
     Ok(())
 }
 
+/// Cuts a string to the declared length, as an explicit cast does.
+pub(super) fn cut(ty: &Type, text: &mut Vec<u8>) {
+    if let Some(end) = ty.length().and_then(|limit| nth_char(text, limit)) {
+        text.truncate(end);
+    }
+}
+
 /// Takes trailing spaces off `out[start..]`.
 pub(super) fn trim_end(out: &mut Vec<u8>, start: usize) {
     let kept = out.iter().skip(start).rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);

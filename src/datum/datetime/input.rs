@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 
+use super::fields::{Field, is_weekday, month, split};
 use super::zone::{self, Zone};
 use super::{
     Civil, DateOrder, MICROS_PER_DAY, MICROS_PER_SECOND, days_in_month, is_date, is_infinite,
     is_infinite_date, is_timestamp, out_of_range,
 };
-use crate::datum::text::is_space;
 use crate::datum::{DatumError, Quoted, Settings};
 
 /// Reads a date; a time of day and a zone are read and dropped.
@@ -60,7 +60,8 @@ pub(in crate::datum) fn parse_timestamp(
             // Newer servers let the session's zone say what an abbreviation of its own means.
             for months in [-6, 0, 6] {
                 let instant = local.div_euclid(MICROS_PER_SECOND) - i64::from(seconds) + months * 2_630_000;
-                let (own, name) = settings.time_zone.offset_at(instant)?;
+                let own = settings.time_zone.offset_at(instant)?;
+                let name = settings.time_zone.abbreviation_at(instant);
                 if name.eq_ignore_ascii_case(&word) && own != seconds {
                     return Err(fail(Fail::Syntax));
                 }
@@ -108,7 +109,7 @@ enum Wanted {
 }
 
 /// What is wrong with a text.
-pub(super) enum Fail {
+enum Fail {
     Syntax,
     Field {
         order: bool,
@@ -135,172 +136,14 @@ impl Fail {
 
 const FIELD: Fail = Fail::Field { order: false };
 
-/// A piece of the text.
-pub(super) enum Field<'a> {
-    /// Digits and letters joined by one kind of mark.
-    Date(&'a str),
-    /// Digits with colons.
-    Time(&'a str),
-    /// A sign and digits.
-    Offset(String),
-    /// Digits, perhaps with a fraction.
-    Number(&'a str),
-    /// Letters, folded; a sign may come first.
-    Word(String),
-    /// A word that goes on with marks and digits: a zone's name, or a date that starts with its month.
-    Name(&'a str),
-}
-
 fn read(input: &str, settings: &Settings, wanted: Wanted) -> Result<Moment, Fail> {
-    let mut fields = split(input)?;
-    // A fraction or sign that a field's end would hide is in a field of its own.
-    if fields.is_empty() || fields.len() > MAX_FIELDS {
-        return Err(Fail::Syntax);
-    }
+    let fields =
+        split(input).filter(|fields| (1..=MAX_FIELDS).contains(&fields.len())).ok_or(Fail::Syntax)?;
     let mut reader = Reader::new(settings.date_style.order, wanted);
-    for field in fields.drain(..) {
+    for field in fields {
         reader.field(field)?;
     }
     reader.finish()
-}
-
-/// Takes the text apart as the server does: by the first character of each field.
-pub(super) fn split(input: &str) -> Result<Vec<Field<'_>>, Fail> {
-    let mut fields = Vec::new();
-    let mut rest = input;
-    while let Some(first) = rest.chars().next() {
-        if is_space(first) {
-            rest = cut(rest, first.len_utf8()).1;
-            continue;
-        }
-        let field;
-        (field, rest) = match first {
-            '0'..='9' => digits_first(rest),
-            '.' => {
-                let length = 1 + run(cut(rest, 1).1, |c| c.is_ascii_digit());
-                let (number, rest) = cut(rest, length);
-                (Field::Number(number), rest)
-            }
-            'a'..='z' | 'A'..='Z' => letters_first(rest),
-            '+' | '-' => {
-                let after = cut(rest, 1).1.trim_start_matches(is_space);
-                match after.chars().next() {
-                    Some('0'..='9') => {
-                        let length = run(after, |c| c.is_ascii_digit() || matches!(c, ':' | '.' | '-'));
-                        let (digits, rest) = cut(after, length);
-                        (Field::Offset(format!("{first}{digits}")), rest)
-                    }
-                    Some('a'..='z' | 'A'..='Z') => {
-                        let (word, rest) = cut(after, run(after, |c| c.is_ascii_alphabetic()));
-                        (Field::Word(format!("{first}{}", word.to_ascii_lowercase())), rest)
-                    }
-                    _ => return Err(Fail::Syntax),
-                }
-            }
-            _ if first.is_ascii_punctuation() => {
-                rest = cut(rest, 1).1;
-                continue;
-            }
-            _ => return Err(Fail::Syntax),
-        };
-        fields.push(field);
-    }
-    Ok(fields)
-}
-
-fn digits_first(rest: &str) -> (Field<'_>, &str) {
-    let digits = run(rest, |c| c.is_ascii_digit());
-    let tail = cut(rest, digits).1;
-    match tail.chars().next() {
-        Some(':') => {
-            let (time, rest) =
-                cut(rest, digits + run(tail, |c| c.is_ascii_digit() || matches!(c, ':' | '.')));
-            (Field::Time(time), rest)
-        }
-        Some(mark @ ('-' | '/' | '.')) => {
-            let second = cut(tail, 1).1;
-            let more = run(second, |c| c.is_ascii_digit());
-            let third = cut(second, more).1;
-            let numeric = more > 0;
-            let length = if numeric && third.starts_with(mark) {
-                digits + 1 + more + run(third, |c| c.is_ascii_digit() || c == mark)
-            } else if numeric {
-                digits + 1 + more
-            } else {
-                digits + 1 + run(second, |c| c.is_ascii_alphanumeric() || c == mark)
-            };
-            let (field, rest) = cut(rest, length);
-            let number = numeric && mark == '.' && !third.starts_with(mark);
-            (if number { Field::Number(field) } else { Field::Date(field) }, rest)
-        }
-        _ => {
-            let (number, rest) = cut(rest, digits);
-            (Field::Number(number), rest)
-        }
-    }
-}
-
-fn letters_first(rest: &str) -> (Field<'_>, &str) {
-    let letters = run(rest, |c| c.is_ascii_alphabetic());
-    let (word, tail) = cut(rest, letters);
-    let folded = word.to_ascii_lowercase();
-    let joined = match tail.chars().next() {
-        Some('-' | '/' | '.') => true,
-        Some('+' | '0'..='9') => !is_known(&folded),
-        _ => false,
-    };
-    if !joined {
-        return (Field::Word(folded), tail);
-    }
-    let more = run(tail, |c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '/' | '_' | '.' | ':'));
-    let (name, rest) = cut(rest, letters + more);
-    (Field::Name(name), rest)
-}
-
-/// Words that a date may hold, so that digits may follow them directly.
-fn is_known(word: &str) -> bool {
-    month(word).is_some()
-        || is_weekday(word)
-        || matches!(
-            word,
-            "t" | "j"
-                | "jd"
-                | "julian"
-                | "am"
-                | "pm"
-                | "ad"
-                | "bc"
-                | "at"
-                | "on"
-                | "now"
-                | "today"
-                | "tomorrow"
-                | "yesterday"
-                | "epoch"
-                | "infinity"
-                | "allballs"
-                | "d"
-                | "dow"
-                | "doy"
-                | "dst"
-                | "h"
-                | "m"
-                | "mm"
-                | "s"
-                | "y"
-                | "isodow"
-                | "isoyear"
-        )
-}
-
-/// Bytes of the leading run of characters that are accepted.
-fn run(text: &str, accept: impl Fn(char) -> bool) -> usize {
-    text.find(|c: char| !accept(c)).unwrap_or(text.len())
-}
-
-/// Two pieces; lengths come from [`run`], so they are at characters.
-fn cut(text: &str, length: usize) -> (&str, &str) {
-    text.split_at_checked(length).unwrap_or((text, ""))
 }
 
 /// What was read so far. A field that comes twice is an error.
@@ -661,49 +504,4 @@ fn offset_seconds(text: &str) -> Result<i32, Fail> {
     }
     let total = i32::try_from((hours * 60 + minutes) * 60 + seconds).map_err(|_| Fail::Displacement)?;
     Ok(if text.starts_with('-') { -total } else { total })
-}
-
-/// The month of a word, 1 to 12.
-fn month(word: &str) -> Option<i64> {
-    const NAMES: [&str; 12] = [
-        "january",
-        "february",
-        "march",
-        "april",
-        "may",
-        "june",
-        "july",
-        "august",
-        "september",
-        "october",
-        "november",
-        "december",
-    ];
-    let found = NAMES.iter().position(|name| *name == word || (word.len() == 3 && name.starts_with(word)));
-    let found = found.or((word == "sept").then_some(8))?;
-    i64::try_from(found + 1).ok()
-}
-
-fn is_weekday(word: &str) -> bool {
-    matches!(
-        word,
-        "sun"
-            | "sunday"
-            | "mon"
-            | "monday"
-            | "tue"
-            | "tues"
-            | "tuesday"
-            | "wed"
-            | "weds"
-            | "wednesday"
-            | "thu"
-            | "thur"
-            | "thurs"
-            | "thursday"
-            | "fri"
-            | "friday"
-            | "sat"
-            | "saturday"
-    )
 }

@@ -4,18 +4,16 @@
 //! written, so intervals cannot be deterministic.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
-use super::input::{Field, split};
-use super::output::fraction;
+use super::fields::{Field, split};
 use super::{MICROS_PER_DAY, MICROS_PER_SECOND, out_of_range, round_micros};
 use crate::datum::cursor::Cursor;
 use crate::datum::settings::IntervalStyle;
 use crate::datum::{DatumError, Quoted, Settings};
 
-const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
-const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
-const MONTHS_PER_YEAR: i64 = 12;
+pub(super) const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
+pub(super) const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
+pub(super) const MONTHS_PER_YEAR: i64 = 12;
 const DAYS_PER_MONTH: i64 = 30;
 /// More fields than any interval has.
 const MAX_FIELDS: usize = 25;
@@ -83,18 +81,6 @@ impl Interval {
         sums.finish()
             .filter(|interval| ![Self::MIN, Self::MAX].contains(interval))
             .ok_or_else(|| out_of_range("interval", None))
-    }
-
-    /// Writes the text format.
-    pub(in crate::datum) fn print(self, style: IntervalStyle, out: &mut Vec<u8>) {
-        let parts = Parts::of(self);
-        let text = match style {
-            IntervalStyle::Postgres => parts.postgres(),
-            IntervalStyle::PostgresVerbose => parts.verbose(),
-            IntervalStyle::SqlStandard => parts.standard(),
-            IntervalStyle::Iso8601 => parts.iso(),
-        };
-        out.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -265,10 +251,8 @@ fn whole(value: f64) -> i64 {
 
 /// Reads the fields from the last to the first, so that a unit is known before its number.
 fn parse_fields(input: &str, standard: bool) -> Result<Sums, Fail> {
-    let fields = split(input).map_err(|_| Fail::Syntax)?;
-    if fields.is_empty() || fields.len() > MAX_FIELDS {
-        return Err(Fail::Syntax);
-    }
+    let fields =
+        split(input).filter(|fields| (1..=MAX_FIELDS).contains(&fields.len())).ok_or(Fail::Syntax)?;
     // In the SQL standard's style a leading minus is that of all fields, unless another has a sign.
     let mut signs = fields.iter().map(|field| match field {
         Field::Offset(text) | Field::Word(text) if text.starts_with(['+', '-']) => text.chars().next(),
@@ -426,176 +410,4 @@ fn parse_iso(input: &str) -> Result<Sums, Fail> {
         sums.add(unit, whole(value), value - value.trunc())?;
     }
     Ok(sums)
-}
-
-/// An interval by its fields, each with its own sign.
-#[derive(Clone, Copy)]
-struct Parts {
-    years: i64,
-    months: i64,
-    days: i64,
-    hours: i64,
-    minutes: i64,
-    seconds: i64,
-    micros: i64,
-}
-
-impl Parts {
-    fn of(interval: Interval) -> Self {
-        let (months, micros) = (i64::from(interval.months), interval.micros);
-        Self {
-            years: months / MONTHS_PER_YEAR,
-            months: months % MONTHS_PER_YEAR,
-            days: interval.days.into(),
-            hours: micros / MICROS_PER_HOUR,
-            minutes: micros / MICROS_PER_MINUTE % 60,
-            seconds: micros / MICROS_PER_SECOND % 60,
-            micros: micros % MICROS_PER_SECOND,
-        }
-    }
-
-    fn has_time(self) -> bool {
-        [self.hours, self.minutes, self.seconds, self.micros].iter().any(|part| *part != 0)
-    }
-
-    fn time_is_negative(self) -> bool {
-        [self.hours, self.minutes, self.seconds, self.micros].iter().any(|part| *part < 0)
-    }
-
-    /// `1 year 2 mons -3 days +04:05:06.7`
-    fn postgres(self) -> String {
-        let mut text = String::new();
-        let mut negative = false;
-        for (value, unit) in [(self.years, "year"), (self.months, "mon"), (self.days, "day")] {
-            if value != 0 {
-                let space = if text.is_empty() { "" } else { " " };
-                let sign = if negative && value > 0 { "+" } else { "" };
-                let _ = write!(text, "{space}{sign}{value} {unit}{}", plural(value));
-                negative = value < 0;
-            }
-        }
-        if text.is_empty() || self.has_time() {
-            let space = if text.is_empty() { "" } else { " " };
-            let sign = if self.time_is_negative() {
-                "-"
-            } else if negative {
-                "+"
-            } else {
-                ""
-            };
-            let _ = write!(text, "{space}{sign}{:02}:", self.hours.abs());
-            self.minutes_and_seconds(&mut text);
-        }
-        text
-    }
-
-    /// `@ 1 year -2 mons 3 days 4 hours 5 mins 6.7 secs ago`
-    fn verbose(self) -> String {
-        let mut text = String::from("@");
-        let mut negative = None;
-        for (value, unit) in [
-            (self.years, "year"),
-            (self.months, "mon"),
-            (self.days, "day"),
-            (self.hours, "hour"),
-            (self.minutes, "min"),
-        ] {
-            if value != 0 {
-                let shown = if *negative.get_or_insert(value < 0) { -value } else { value };
-                let _ = write!(text, " {shown} {unit}{}", plural(shown));
-            }
-        }
-        if self.seconds != 0 || self.micros != 0 {
-            let below = self.seconds < 0 || self.micros < 0;
-            let sign = if *negative.get_or_insert(below) == below { "" } else { "-" };
-            let _ = write!(text, " {sign}{}", self.seconds.abs());
-            fraction(&mut text, self.micros.abs());
-            let one = self.seconds.abs() == 1 && self.micros == 0;
-            text.push_str(if one { " sec" } else { " secs" });
-        }
-        match negative {
-            None => text.push_str(" 0"),
-            Some(true) => text.push_str(" ago"),
-            Some(false) => {}
-        }
-        text
-    }
-
-    /// `1-2`, `3 4:05:06.7`, or `+1-2 -3 +4:05:06.7` where the standard has no form.
-    fn standard(self) -> String {
-        let all = [self.years, self.months, self.days, self.hours, self.minutes, self.seconds, self.micros];
-        let negative = all.iter().any(|part| *part < 0);
-        let positive = all.iter().any(|part| *part > 0);
-        let by_month = self.years != 0 || self.months != 0;
-        let by_time = self.days != 0 || self.has_time();
-        let mut text = String::new();
-        if !negative && !positive {
-            text.push('0');
-        } else if (negative && positive) || (by_month && by_time) {
-            let sign = |negative: bool| if negative { '-' } else { '+' };
-            let _ = write!(
-                text,
-                "{}{}-{} {}{} {}{}:",
-                sign(self.years < 0 || self.months < 0),
-                self.years.abs(),
-                self.months.abs(),
-                sign(self.days < 0),
-                self.days.abs(),
-                sign(self.time_is_negative()),
-                self.hours.abs()
-            );
-            self.minutes_and_seconds(&mut text);
-        } else {
-            if negative {
-                text.push('-');
-            }
-            if by_month {
-                let _ = write!(text, "{}-{}", self.years.abs(), self.months.abs());
-            } else {
-                if self.days != 0 {
-                    let _ = write!(text, "{} ", self.days.abs());
-                }
-                let _ = write!(text, "{}:", self.hours.abs());
-                self.minutes_and_seconds(&mut text);
-            }
-        }
-        text
-    }
-
-    /// `P1Y2M-3DT4H5M6.7S`
-    fn iso(self) -> String {
-        let mut text = String::from("P");
-        for (value, unit) in [(self.years, 'Y'), (self.months, 'M'), (self.days, 'D')] {
-            if value != 0 {
-                let _ = write!(text, "{value}{unit}");
-            }
-        }
-        if self.has_time() {
-            text.push('T');
-            for (value, unit) in [(self.hours, 'H'), (self.minutes, 'M')] {
-                if value != 0 {
-                    let _ = write!(text, "{value}{unit}");
-                }
-            }
-            if self.seconds != 0 || self.micros != 0 {
-                let sign = if self.seconds < 0 || self.micros < 0 { "-" } else { "" };
-                let _ = write!(text, "{sign}{}", self.seconds.abs());
-                fraction(&mut text, self.micros.abs());
-                text.push('S');
-            }
-        }
-        if text.len() == 1 {
-            text.push_str("T0S");
-        }
-        text
-    }
-
-    fn minutes_and_seconds(self, text: &mut String) {
-        let _ = write!(text, "{:02}:{:02}", self.minutes.abs(), self.seconds.abs());
-        fraction(text, self.micros.abs());
-    }
-}
-
-fn plural(value: i64) -> &'static str {
-    if value == 1 { "" } else { "s" }
 }

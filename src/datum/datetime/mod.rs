@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use super::settings::DateOrder;
 use super::{DatumError, Quoted};
 
+mod fields;
 mod input;
 mod interval;
 mod output;
@@ -20,7 +21,7 @@ pub(super) mod zone;
 
 pub(super) use input::{parse_date, parse_time, parse_timestamp};
 pub(super) use interval::Interval;
-pub(super) use output::{print_date, print_time, print_timestamp};
+pub(super) use output::{print_date, print_interval, print_time, print_timestamp};
 
 use zone::Zone;
 
@@ -156,7 +157,7 @@ pub(super) fn utc_to_local(micros: i64, zone: &Zone) -> Result<i64, DatumError> 
     if is_infinite(micros) {
         return Ok(micros);
     }
-    let (offset, _) = zone.offset_at(micros.div_euclid(MICROS_PER_SECOND))?;
+    let offset = zone.offset_at(micros.div_euclid(MICROS_PER_SECOND))?;
     shifted(micros, i64::from(offset))
 }
 

@@ -55,16 +55,21 @@ impl Zone {
         }
     }
 
-    /// Seconds east of UTC at an instant (seconds since 2000), and the abbreviation.
-    pub(super) fn offset_at(&self, seconds: i64) -> Result<(i32, String), DatumError> {
+    /// Seconds east of UTC at an instant (seconds since 2000).
+    pub(super) fn offset_at(&self, seconds: i64) -> Result<i32, DatumError> {
         match &self.0 {
-            Kind::Rules(zone) => {
-                let instant = jiff::Timestamp::from_second(within(seconds + EPOCH_2000));
-                let info = zone.to_offset_info(instant.unwrap_or(jiff::Timestamp::UNIX_EPOCH));
-                Ok((info.offset().seconds(), info.abbreviation().to_owned()))
-            }
-            Kind::Fixed { offset, abbreviation } => Ok((*offset, abbreviation.clone())),
+            Kind::Rules(zone) => Ok(zone.to_offset(instant(seconds)).seconds()),
+            Kind::Fixed { offset, .. } => Ok(*offset),
             Kind::Unknown(name) => Err(unknown(name)),
+        }
+    }
+
+    /// The abbreviation at an instant (seconds since 2000); none for a zone that is not known.
+    pub(super) fn abbreviation_at(&self, seconds: i64) -> String {
+        match &self.0 {
+            Kind::Rules(zone) => zone.to_offset_info(instant(seconds)).abbreviation().to_owned(),
+            Kind::Fixed { abbreviation, .. } => abbreviation.clone(),
+            Kind::Unknown(_) => String::new(),
         }
     }
 
@@ -73,8 +78,7 @@ impl Zone {
     pub(super) fn offset_for_local(&self, seconds: i64) -> Result<i32, DatumError> {
         match &self.0 {
             Kind::Rules(zone) => {
-                let instant = jiff::Timestamp::from_second(within(seconds + EPOCH_2000));
-                let local = TimeZone::UTC.to_datetime(instant.unwrap_or(jiff::Timestamp::UNIX_EPOCH));
+                let local = TimeZone::UTC.to_datetime(instant(seconds));
                 Ok(match zone.to_ambiguous_timestamp(local).offset() {
                     AmbiguousOffset::Unambiguous { offset } => offset,
                     AmbiguousOffset::Gap { before, .. } => before,
@@ -158,6 +162,12 @@ pub(super) fn abbreviation(word: &str) -> Option<i32> {
     ABBREVIATIONS.iter().find(|(name, _)| *name == word).map(|(_, offset)| *offset)
 }
 
+/// An instant by seconds since 2000.
+fn instant(seconds: i64) -> jiff::Timestamp {
+    // All that a timestamp can be is within what the library counts, once the years are folded.
+    jiff::Timestamp::from_second(within(seconds + EPOCH_2000)).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
 /// A moment of the same year of the calendar's cycle that the library can count.
 fn within(seconds: i64) -> i64 {
     if seconds < LAST_YEAR { seconds } else { LAST_YEAR - CYCLE + (seconds - LAST_YEAR).rem_euclid(CYCLE) }
@@ -201,11 +211,13 @@ mod tests {
             ("<+02>-02", 7200, "+02"),
             ("<-05:30>+05:30", -19_800, "-05:30"),
             ("ABC5", -18_000, "ABC"),
+            ("US/Eastern", -18_000, "EST"),
             ("Etc/GMT+5", -18_000, "-05"),
             ("EST5EDT,M3.2.0,M11.1.0", -18_000, "EST"),
         ] {
-            let found = Zone::parse(name).offset_at(0);
-            assert_eq!(found, Ok((offset, abbreviation.to_owned())), "{name}");
+            let zone = Zone::parse(name);
+            assert_eq!(zone.offset_at(0), Ok(offset), "{name}");
+            assert_eq!(zone.abbreviation_at(0), abbreviation, "{name}");
         }
         for name in ["Mars/Olympus", "AAA5BBB", "", "localtime"] {
             assert!(Zone::parse(name).offset_at(0).is_err(), "{name}");
