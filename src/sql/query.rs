@@ -1,11 +1,11 @@
 //! Queries: WITH, SELECT, VALUES, set operations, and what FROM offers.
 
 use sqlparser::ast::{
-    Cte, Distinct, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
-    GroupByWithModifier, Ident, Join, JoinConstraint, JoinOperator, LimitClause, NamedWindowExpr, ObjectName,
-    Offset, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, SetOperator, SetQuantifier, Table, TableAlias, TableFactor, TableFunctionArgs, TableSampleKind,
-    TableWithJoins, Value, Values, WildcardAdditionalOptions, With,
+    Cte, DataType, Distinct, Expr, Fetch, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    GroupByExpr, GroupByWithModifier, Ident, Join, JoinConstraint, JoinOperator, LimitClause,
+    NamedWindowExpr, ObjectName, Offset, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Table, TableAlias, TableFactor,
+    TableFunctionArgs, TableSampleKind, TableWithJoins, Value, Values, WildcardAdditionalOptions, With,
 };
 
 use super::analysis::{Analyzer, Named};
@@ -13,6 +13,7 @@ use super::expr::{argument, level};
 use super::lex::{self, Parsed};
 use super::refusal::Reason;
 use super::scope::{Column, Columns, Ctes, Entry, Env, Found, From, Origin, Physical, Scope};
+use super::typename::{TEXT, VARCHAR};
 use super::types::{Meeting, Ty};
 
 impl Analyzer<'_> {
@@ -467,6 +468,20 @@ impl Analyzer<'_> {
         let Some(scope) = env.outer else { return (None, None) };
         let found = match expr {
             Expr::Nested(inner) => return self.origin(inner, env),
+            // PostgreSQL drops a cast to the type that a column has.
+            Expr::Cast { expr: inner, data_type, .. } => {
+                let (origin, physical) = self.origin(inner, env);
+                let target = match data_type {
+                    DataType::Text => TEXT,
+                    DataType::Varchar(None) | DataType::CharacterVarying(None) => VARCHAR,
+                    _ => return (None, None),
+                };
+                return if physical.is_some_and(|(oid, _)| oid == target) {
+                    (origin, physical)
+                } else {
+                    (None, None)
+                };
+            }
             Expr::Identifier(ident) => scope.column(&ident.value),
             Expr::CompoundIdentifier(parts) => match parts.split_last() {
                 Some((column, qualifiers)) => match self.qualifier(scope, qualifiers) {

@@ -8,6 +8,7 @@
     reason = "test code: a failed expectation is a failed test"
 )]
 
+mod analysis;
 mod harness;
 #[path = "../support/mod.rs"]
 mod support;
