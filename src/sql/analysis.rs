@@ -16,6 +16,11 @@ use super::{Edit, Effects, OutputValue, Replacement};
 use crate::catalog::{Class, RelationName};
 use crate::policy::quote_ident;
 
+/// Parameters that Bind can carry: their count is an Int16 without sign.
+///
+/// <https://www.postgresql.org/docs/current/protocol-message-formats.html>
+const MAX_PARAMETERS: usize = 65_535;
+
 /// One statement's analysis.
 pub(super) struct Analyzer<'a> {
     pub(super) text: &'a str,
@@ -259,7 +264,11 @@ impl<'a> Analyzer<'a> {
         }
         let (kind, ty) = match (&value.value, lexeme.kind) {
             (Value::Placeholder(_), LexemeKind::Parameter(number)) => {
-                let number = usize::try_from(number).unwrap_or(usize::MAX);
+                let Some(number) = usize::try_from(number).ok().filter(|number| *number <= MAX_PARAMETERS)
+                else {
+                    self.not_understood("a parameter of that number");
+                    return None;
+                };
                 let inference = &mut self.inference;
                 let ty = self.parameters.entry(number).or_insert_with(|| inference.fresh_for(Some(number)));
                 (ConstantKind::Parameter(number), ty.clone())

@@ -327,7 +327,10 @@ impl One<'_> {
     fn typed(&self, lexemes: &[Lexeme], name: String, at: Option<usize>) -> Result<Carried, Refusal> {
         let parsed = self.parse(lexemes, &name, at)?;
         let Walked { mut analyzer, columns, read_only } = walk(self.text, &parsed, self.cx);
-        let constants = analyzer.finish_constants();
+        let mut constants = analyzer.finish_constants();
+        for number in analyzer.parameters.keys() {
+            constants.parameters.entry(*number).or_insert(Parameter::Plain);
+        }
         self.carried(analyzer, constants, columns, read_only, name)
     }
 

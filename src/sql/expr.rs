@@ -1,5 +1,7 @@
 //! Expressions.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{
     AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, DataType, DuplicateTreatment, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, InTarget, Interval,
@@ -10,6 +12,7 @@ use sqlparser::ast::{
 use super::analysis::{Analyzer, Cast};
 use super::lex::{LexemeKind, Parsed};
 use super::refusal::Reason;
+use super::schema::DeclaredFunction;
 use super::scope::{Columns, Env, Found, Scope};
 use super::typename::{self, TypeName};
 use super::types::{Meeting, Ty};
@@ -347,6 +350,8 @@ impl Analyzer<'_> {
         if ident.quote_style.is_none() && is_value_word(name) {
             return Ty::Plain;
         }
+        // A key word since 16, and a column's name before.
+        let is_system_user = name == "system_user" && ident.quote_style.is_none();
         let undefined = Reason::UndefinedColumn { name: format!("\"{name}\"") };
         let Some(scope) = env.outer else {
             self.refuse(undefined);
@@ -363,6 +368,7 @@ impl Analyzer<'_> {
                 self.refuse(Reason::AmbiguousColumn { name: name.clone() });
                 Ty::Plain
             }
+            Found::Nothing if is_system_user => Ty::Plain,
             Found::Nothing => {
                 self.refuse(undefined);
                 Ty::Plain
@@ -725,13 +731,48 @@ impl Analyzer<'_> {
             }
         }
         self.foreign(whole_rows, "a row as an argument");
+        let is_positional = match args {
+            FunctionArguments::List(list) => {
+                list.args.iter().all(|arg| matches!(arg, FunctionArg::Unnamed(_)))
+            }
+            FunctionArguments::None | FunctionArguments::Subquery(_) => true,
+        };
         self.sorted(within_group, env);
         self.condition(filter.as_deref(), env, "FILTER");
         if let Some(WindowType::WindowSpec(spec)) = over {
             self.window(spec, env);
         }
         self.at = at;
-        self.result(own.as_deref(), &shown, types)
+        match self.declared(name) {
+            Some(declared) => {
+                self.foreign(!is_positional, "named arguments of a function of the policy");
+                self.declared_result(&declared, &shown, &types)
+            }
+            None => self.result(own.as_deref(), &shown, types),
+        }
+    }
+
+    /// The function of the policy that a call means.
+    pub(super) fn declared(&mut self, name: &ObjectName) -> Option<Arc<DeclaredFunction>> {
+        let parts = self.parts(name)?;
+        let names: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+        let declared = self.schema.declared_function(&names, self.search_path)?;
+        self.protected.get_or_insert_with(|| declared.name.to_string());
+        Some(declared)
+    }
+
+    /// A call of a function of the policy: what it takes is stored, what it gives is as declared.
+    pub(super) fn declared_result(&mut self, function: &DeclaredFunction, shown: &str, types: &[Ty]) -> Ty {
+        let construct = format!("function {shown}");
+        for (position, ty) in types.iter().enumerate() {
+            match function.arguments.get(position) {
+                Some(Some(class)) => {
+                    self.meet(&Ty::Sealed(Arc::clone(class)), ty, Meeting::Store, &construct);
+                }
+                Some(None) | None => self.plain(ty, &construct),
+            }
+        }
+        function.returns.as_ref().map_or(Ty::Plain, |class| Ty::Sealed(Arc::clone(class)))
     }
 
     /// The type of a call of a function by the types of its arguments.
@@ -955,7 +996,6 @@ fn is_value_word(word: &str) -> bool {
             | "localtime"
             | "localtimestamp"
             | "session_user"
-            | "system_user"
             | "user"
     )
 }

@@ -5,6 +5,7 @@
 
 mod analysis;
 mod analyze;
+mod describe;
 mod dml;
 mod edits;
 mod expr;
@@ -24,6 +25,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use analyze::analyze;
+pub use describe::describe;
 pub use refusal::{Reason, Refusal};
 pub use replication::is_safe_for_replication;
 pub use schema::{Consequence, Schema, SchemaProblem};

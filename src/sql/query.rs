@@ -266,6 +266,7 @@ impl Analyzer<'_> {
         self.foreign(foreign, "a clause of SELECT that PostgreSQL does not have");
         if into.is_some() {
             self.changes = true;
+            self.effects.catalog = true;
             self.not_understood("SELECT INTO");
         }
         let from = self.from(from, env);
@@ -781,7 +782,14 @@ impl Analyzer<'_> {
                 | FunctionArgExpr::WildcardWithOptions(_) => self.not_understood("* as an argument"),
             }
         }
-        let ty = self.result(own.as_deref(), &shown, types);
+        let ty = match self.declared(name) {
+            Some(declared) => {
+                let named = args.iter().any(|arg| !matches!(arg, FunctionArg::Unnamed(_)));
+                self.foreign(named, "named arguments of a function of the policy");
+                self.declared_result(&declared, &shown, &types)
+            }
+            None => self.result(own.as_deref(), &shown, types),
+        };
         let own_name = own.unwrap_or_default();
         let name = alias.map_or_else(|| own_name.clone(), |alias| alias.name.value.clone());
         let scalar = matches!(

@@ -71,7 +71,7 @@ SELECT set_config('search_path', 'other', false), email FROM users
 2: users.email from users.2
 
 SELECT * FROM dblink('dbname=app', 'select email from users') AS t (e text)
-=> refuse 0A000 at 36: a list of column definitions is not supported in a statement that names users
+=> refuse 0A000 at 15: a list of column definitions is not supported in a statement that names users
 
 SELECT id FROM users WHERE email = (CASE WHEN true THEN 'secret' END)
 => SELECT id FROM public.users WHERE email = (CASE WHEN true THEN «users.email 'secret'» END)

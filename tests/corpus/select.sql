@@ -648,7 +648,7 @@ SELECT title, body FROM notes WHERE title = 'x' AND body IS NULL
 SELECT title::text FROM notes WHERE title::text = $1::text
 => SELECT title::text FROM public.notes WHERE title::text = $1::pg_catalog.text
 $1: notes.title as text
-1: notes.title from nowhere
+1: notes.title from notes.3
 
 SELECT title::varchar(5) FROM notes
 => refuse 0A000 at 8: encrypted column public.notes.title cannot be cast to VARCHAR(5)

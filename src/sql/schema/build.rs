@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::dependents;
-use super::{Consequence, RUN_TEXT, Relation, RelationColumn, Schema, SchemaProblem};
+use super::{Consequence, DeclaredFunction, RUN_TEXT, Relation, RelationColumn, Schema, SchemaProblem};
 use crate::catalog::Relation as CatalogRelation;
-use crate::catalog::{Attribute, Catalog, Class, RelationKind, RelationName, Storage};
+use crate::catalog::{Attribute, Catalog, Class, ColumnName, RelationKind, RelationName, Storage};
 use crate::crypto::{Binding, Mode};
 use crate::datum::{Base, EnumType, Oid, Type, TypeName};
 use crate::policy::{self, Policy};
@@ -51,6 +51,7 @@ impl Schema {
         builder.inherited();
         builder.reached();
         builder.functions();
+        builder.declared();
         builder.effects();
         builder.views();
         builder.dependents();
@@ -302,6 +303,38 @@ impl Builder<'_> {
         let names: Vec<_> = names.map(|relation| relation.name.name.clone()).collect();
         for name in names {
             self.schema.names.insert(&name);
+        }
+    }
+
+    /// Functions that the policy says take or give encrypted values.
+    fn declared(&mut self) {
+        for (name, function) in &self.policy.functions {
+            let class = |column: &Option<ColumnName>| -> Result<Option<Arc<Class>>, String> {
+                let Some(column) = column else { return Ok(None) };
+                let relation = self.schema.relations.get(&column.relation);
+                match relation
+                    .and_then(|relation| relation.column(&column.column))
+                    .map(|column| &column.value)
+                {
+                    Some(OutputValue::Sealed(class)) => Ok(Some(Arc::clone(class))),
+                    _ => Err(format!(
+                        "function {name} takes or gives {column}, which is not encrypted in this database"
+                    )),
+                }
+            };
+            let arguments: Result<Vec<_>, _> = function.arguments.iter().map(class).collect();
+            let declared = arguments.and_then(|arguments| Ok((arguments, class(&function.returns)?)));
+            self.schema.names.insert(&name.name);
+            match declared {
+                Ok((arguments, returns)) => {
+                    let declared = DeclaredFunction { name: name.clone(), arguments, returns };
+                    self.schema.declared.entry(name.name.clone()).or_default().push(Arc::new(declared));
+                }
+                Err(message) => {
+                    self.schema.reaching.entry(name.name.clone()).or_default().push(name.clone());
+                    self.problem(name, None, Consequence::Refused, message);
+                }
+            }
         }
     }
 

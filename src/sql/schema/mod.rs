@@ -23,6 +23,8 @@ pub struct Schema {
     types: HashMap<RelationName, Oid>,
     /// Functions that reach a protected relation, by their name without schema.
     reaching: HashMap<String, Vec<RelationName>>,
+    /// Functions that the policy says take or give encrypted values, by their name without schema.
+    declared: HashMap<String, Vec<Arc<DeclaredFunction>>>,
     /// Functions that may change what names mean, or settings, by their name without schema.
     effects: HashMap<String, Vec<(RelationName, Effects)>>,
     names: ProtectedNames,
@@ -52,6 +54,16 @@ pub enum Consequence {
     WritesRefused,
     /// Statements that name the table are refused.
     Refused,
+}
+
+/// A function that the policy declares.
+#[derive(Debug)]
+pub(super) struct DeclaredFunction {
+    pub(super) name: RelationName,
+    /// What each argument is stored as; `None` for one that is not encrypted.
+    pub(super) arguments: Vec<Option<Arc<Class>>>,
+    /// What its result is.
+    pub(super) returns: Option<Arc<Class>>,
 }
 
 /// A relation as statements see it.
@@ -175,6 +187,25 @@ impl Schema {
             }
             [] => None,
         }
+    }
+
+    /// The function of the policy that a call may mean.
+    pub(super) fn declared_function(
+        &self,
+        parts: &[&str],
+        search_path: &[String],
+    ) -> Option<Arc<DeclaredFunction>> {
+        let (name, schema) = match parts {
+            [name] => (*name, None),
+            [.., schema, name] => (*name, Some(*schema)),
+            [] => return None,
+        };
+        let of_name = self.declared.get(name)?;
+        let called = of_name.iter().find(|function| match schema {
+            Some(schema) => function.name.schema == schema,
+            None => search_path.contains(&function.name.schema),
+        });
+        called.cloned()
     }
 
     /// What a call may do to the session's knowledge.

@@ -1,6 +1,8 @@
 //! A corpus of statements with their verdicts, over one small database.
 
 mod fixture;
+mod schema;
+mod text;
 
 use std::fmt::Write as _;
 
