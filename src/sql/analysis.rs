@@ -273,6 +273,13 @@ impl<'a> Analyzer<'a> {
                 let ty = self.parameters.entry(number).or_insert_with(|| inference.fresh_for(Some(number)));
                 (ConstantKind::Parameter(number), ty.clone())
             }
+            // Before 16, PostgreSQL ends the number where this one has other digits or an underscore.
+            (Value::Number(..), LexemeKind::Integer | LexemeKind::Numeric)
+                if self.schema.server_version() < 160_000 && !is_decimal(lexeme.text(self.text)) =>
+            {
+                self.not_understood("a number of this form");
+                return None;
+            }
             (Value::Number(..), LexemeKind::Integer | LexemeKind::Numeric) => {
                 (ConstantKind::Number, self.inference.fresh())
             }
@@ -358,6 +365,11 @@ pub(super) fn ty_of(value: &OutputValue) -> Ty {
         OutputValue::Sealed(class) => Ty::Sealed(Arc::clone(class)),
         OutputValue::SealedArray(class) => Ty::Array(Box::new(Ty::Sealed(Arc::clone(class)))),
     }
+}
+
+/// Whether a number is written in digits, a point and an exponent only.
+fn is_decimal(number: &str) -> bool {
+    number.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
 }
 
 /// Whether this is a session's schema of temporary tables.

@@ -110,7 +110,7 @@ SELECT id FROM users WHERE age = -5::int8
 => refuse 0A000 at 28: column public.users.age is encrypted, so it cannot meet an expression that is not in operator =
 
 SELECT id FROM users WHERE age = 0x10 OR age = 1_000
-=> SELECT id FROM public.users WHERE age = «users.age as int4 '16'» OR age = «users.age as int4 '1000'»
+=> refuse 0A000 at 28: column public.users.age is encrypted, so it cannot meet an expression that is not in operator =
 
 SELECT id FROM users WHERE email ISNULL
 => refuse 0A000 at 34: this statement names users, which has encrypted columns, and is not understood
