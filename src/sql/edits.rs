@@ -9,7 +9,7 @@ use super::refusal::Reason;
 use super::typename::{
     self, BOOL, BPCHAR, FLOAT4, FLOAT8, INT2, INT4, INT8, Modifier, NUMERIC, TEXT, VARCHAR,
 };
-use super::types::{Ty, Var};
+use super::types::{Ty, Var, joins_as_constant};
 use super::{Edit, OutputValue, Parameter, Replacement, Use};
 use crate::catalog::{Class, Storage};
 use crate::datum::{Base, Oid, Purpose};
@@ -125,6 +125,12 @@ impl Analyzer<'_> {
                 Ty::Var(var) if !self.inference.is_stored(*var) => Purpose::Compare,
                 _ => Purpose::Store,
             };
+            let beside_column = matches!(&constant.ty, Ty::Var(var) if self.inference.is_beside_column(*var));
+            if beside_column && constant.kind != ConstantKind::Null && !joins_as_constant(&class.ty, source) {
+                let construct = "CASE, COALESCE, VALUES or a set operation";
+                self.refuse(Reason::BesideColumn { column: class.column.clone(), construct });
+                continue;
+            }
             let usage = Use { class: Arc::clone(class), purpose, source };
             for cast in &constant.casts {
                 self.cast_edit(cast, class, matches!(role, Role::Array(_)), &mut edits);

@@ -14,10 +14,10 @@ use super::lex::{LexemeKind, Parsed};
 use super::refusal::Reason;
 use super::schema::DeclaredFunction;
 use super::scope::{Columns, Env, Found, Scope};
-use super::typename::{self, TypeName};
+use super::typename::{self, Modifier, TypeName};
 use super::types::{Meeting, Ty};
 use crate::catalog::{Class, Storage};
-use crate::datum::Base;
+use crate::datum::{Base, Type};
 
 /// Stack that has to be left before one more level, and the size of the next piece.
 const STACK_LEFT: usize = 128 * 1024;
@@ -551,9 +551,17 @@ impl Analyzer<'_> {
             return inner;
         }
         if let Ty::Sealed(class) = &resolved
-            && keeps_value(class, data_type)
+            && let Some(tokens) = self.column_tokens(expr)
+            && let Some((target, _)) = self.cast_target(kind, tokens)
+            && let Some(ty) = unchanged(&class.ty, &target)
         {
-            return resolved;
+            // Text stays text: the cast can stay too, as it does in views.
+            if !(class.storage == Storage::Text
+                && matches!(target.oid, Some(typename::TEXT | typename::VARCHAR)))
+            {
+                self.later_casts.push((resolved.clone(), Cast { target, is_prefix: false }));
+            }
+            return Ty::Sealed(Arc::new(Class { ty, ..Class::clone(class) }));
         }
         let target = data_type.to_string();
         let refusal = |class: &Class| Reason::CastOfColumn { column: class.column.clone(), target };
@@ -563,9 +571,15 @@ impl Analyzer<'_> {
         Ty::Plain
     }
 
-    /// The tokens of a column's name.
+    /// The tokens of a column's name, parentheses around it included.
     fn column_tokens(&self, expr: &Expr) -> Option<std::ops::Range<usize>> {
         let (first, last) = match expr {
+            Expr::Nested(inner) => {
+                let tokens = self.column_tokens(inner)?;
+                let open = tokens.start.checked_sub(1);
+                let closed = self.is_symbol(open, b'(') && self.is_symbol(Some(tokens.end), b')');
+                return closed.then_some(tokens.start - 1..tokens.end + 1);
+            }
             Expr::Identifier(ident) => (ident, ident),
             Expr::CompoundIdentifier(parts) => (parts.first()?, parts.last()?),
             _ => return None,
@@ -970,16 +984,15 @@ fn strip(expr: &Expr) -> &Expr {
     }
 }
 
-/// Whether a cast leaves a sealed value as it is: text to text where the server holds text.
-fn keeps_value(class: &Class, data_type: &DataType) -> bool {
-    let to_text = matches!(
-        data_type,
-        DataType::Text
-            | DataType::Varchar(None)
-            | DataType::CharacterVarying(None)
-            | DataType::CharVarying(None)
-    );
-    to_text && class.storage == Storage::Text && matches!(class.ty.base, Base::Text | Base::Varchar)
+/// The type of an encrypted column behind a cast that changes none of its values; `None` if it may change some.
+fn unchanged(column: &Type, target: &TypeName) -> Option<Type> {
+    let oid = target.oid.filter(|_| !target.is_array && target.modifier == Modifier::None)?;
+    match (&column.base, oid) {
+        (Base::Text | Base::Varchar, typename::TEXT) => Some(Type { base: Base::Text, modifier: -1 }),
+        (Base::Varchar, typename::VARCHAR) => Some(column.clone()),
+        (Base::Text, typename::VARCHAR) => Some(Type { base: Base::Varchar, modifier: -1 }),
+        (base, oid) => (base.oid() == oid && column.modifier == -1).then(|| column.clone()),
+    }
 }
 
 /// Words without quotes that are values and not columns.

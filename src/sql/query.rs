@@ -13,7 +13,7 @@ use super::expr::{argument, level};
 use super::lex::{self, Parsed};
 use super::refusal::Reason;
 use super::scope::{Column, Columns, Ctes, Entry, Env, Found, From, Origin, Physical, Scope};
-use super::typename::{TEXT, VARCHAR};
+use super::typename::{BYTEA, TEXT, VARCHAR};
 use super::types::{Meeting, Ty};
 
 impl Analyzer<'_> {
@@ -469,19 +469,18 @@ impl Analyzer<'_> {
         let Some(scope) = env.outer else { return (None, None) };
         let found = match expr {
             Expr::Nested(inner) => return self.origin(inner, env),
-            // PostgreSQL drops a cast to the type that a column has.
+            // PostgreSQL drops a cast to the type that a column has; one of a sealed column is sent as such.
             Expr::Cast { expr: inner, data_type, .. } => {
                 let (origin, physical) = self.origin(inner, env);
-                let target = match data_type {
-                    DataType::Text => TEXT,
-                    DataType::Varchar(None) | DataType::CharacterVarying(None) => VARCHAR,
-                    _ => return (None, None),
+                let changes_nothing = match physical {
+                    Some((BYTEA, _)) => true,
+                    Some((TEXT, _)) => matches!(data_type, DataType::Text),
+                    Some((VARCHAR, _)) => {
+                        matches!(data_type, DataType::Varchar(None) | DataType::CharacterVarying(None))
+                    }
+                    _ => false,
                 };
-                return if physical.is_some_and(|(oid, _)| oid == target) {
-                    (origin, physical)
-                } else {
-                    (None, None)
-                };
+                return if changes_nothing { (origin, physical) } else { (None, None) };
             }
             Expr::Identifier(ident) => scope.column(&ident.value),
             Expr::CompoundIdentifier(parts) => match parts.split_last() {

@@ -123,6 +123,16 @@ pub enum Reason {
         /// The type.
         target: String,
     },
+    /// A constant that would not have the form of the column beside it.
+    #[error(
+        "a constant cannot stand beside encrypted column {column} in {construct}, because its type or scale would differ"
+    )]
+    BesideColumn {
+        /// The column.
+        column: ColumnName,
+        /// CASE and the like.
+        construct: &'static str,
+    },
     /// One parameter in two roles.
     #[error(
         "parameter ${number} is used both for encrypted column {column} and as a value that is not encrypted"
@@ -255,6 +265,7 @@ impl Refusal {
             Reason::Construct { .. } => "construct",
             Reason::CastOfColumn { .. } => "cast of column",
             Reason::CastOfConstant { .. } => "cast of constant",
+            Reason::BesideColumn { .. } => "beside column",
             Reason::ParameterConflict { .. } => "parameter conflict",
             Reason::WholeRow { .. } => "whole row",
             Reason::UndefinedColumn { .. } => "undefined column",
@@ -297,6 +308,7 @@ impl Refusal {
             | Reason::Construct { .. }
             | Reason::CastOfColumn { .. }
             | Reason::CastOfConstant { .. }
+            | Reason::BesideColumn { .. }
             | Reason::ParameterConflict { .. }
             | Reason::WholeRow { .. }
             | Reason::AmbiguousColumn { .. }
@@ -330,6 +342,7 @@ impl Reason {
             | Self::Construct { .. }
             | Self::CastOfColumn { .. }
             | Self::CastOfConstant { .. }
+            | Self::BesideColumn { .. }
             | Self::ParameterConflict { .. }
             | Self::WholeRow { .. }
             | Self::PlainDefault { .. }
@@ -371,6 +384,7 @@ impl Reason {
             }
             Self::CastOfColumn { .. } => "Leave the cast out: the column arrives with its declared type.",
             Self::CastOfConstant { .. } => "Leave the cast out, or cast to the type of the column.",
+            Self::BesideColumn { .. } => "Choose between the column and the constant in the application.",
             Self::ParameterConflict { .. } => "Send the value twice, as two parameters.",
             Self::WholeRow { .. } => "Name the columns one by one.",
             Self::PlainDefault { .. } => {

@@ -33,6 +33,7 @@ pub(super) enum Modifier {
 pub(super) type Resolve<'a> = &'a dyn Fn(&[String]) -> Option<Oid>;
 
 pub(super) const TEXT: Oid = 25;
+pub(super) const BYTEA: Oid = 17;
 pub(super) const VARCHAR: Oid = 1043;
 pub(super) const BPCHAR: Oid = 1042;
 pub(super) const BOOL: Oid = 16;
@@ -47,7 +48,7 @@ pub(super) const FLOAT8: Oid = 701;
 const TYPES: [(&str, Oid, Oid); 22] = [
     ("bool", BOOL, 1000),
     ("bpchar", BPCHAR, 1014),
-    ("bytea", 17, 1001),
+    ("bytea", BYTEA, 1001),
     ("cidr", 650, 651),
     ("date", 1082, 1182),
     ("float4", FLOAT4, 1021),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::refusal::Reason;
 use crate::catalog::Class;
 use crate::crypto::Mode;
-use crate::datum::{Base, Type};
+use crate::datum::{Base, Oid, Type};
 
 /// A variable's number.
 pub(super) type Var = usize;
@@ -54,6 +54,8 @@ struct Cell {
     bound: Option<Ty>,
     /// The value is stored, or handed on, so it has to be a value of the column's type.
     stored: bool,
+    /// It stands beside an encrypted column in CASE, COALESCE, UNION ...: PostgreSQL finds one type for both.
+    beside_column: bool,
     /// PostgreSQL has decided that what is unknown here is text.
     text: bool,
     /// The parameter that it stands for.
@@ -116,6 +118,11 @@ impl Inference {
         self.cells.get(self.root(var)).is_some_and(|cell| cell.text)
     }
 
+    /// Whether a variable's value becomes one column or result with an encrypted column.
+    pub(super) fn is_beside_column(&self, var: Var) -> bool {
+        self.cells.get(self.root(var)).is_some_and(|cell| cell.beside_column)
+    }
+
     /// PostgreSQL reads what is still unknown in the output of a subquery as text.
     pub(super) fn settle_as_text(&mut self, ty: &Ty) {
         if let Ty::Var(var) = self.resolve(ty)
@@ -137,6 +144,16 @@ impl Inference {
         if how == Meeting::Store || hands_on {
             self.mark_stored(left);
             self.mark_stored(right);
+        }
+        if hands_on {
+            for side in [left, right] {
+                if let Ty::Var(var) = side
+                    && let root = self.root(*var)
+                    && let Some(cell) = self.cells.get_mut(root)
+                {
+                    cell.beside_column = true;
+                }
+            }
         }
         let parameter = self.parameter(left).or_else(|| self.parameter(right));
         let (was_var, constant) = (matches!(left, Ty::Var(_)), matches!(right, Ty::Var(_)));
@@ -261,9 +278,11 @@ impl Inference {
         let Some(from) = self.cells.get_mut(b) else { return };
         from.parent = Some(a);
         let (stored, text, parameter) = (from.stored, from.text, from.parameter);
+        let beside_column = from.beside_column;
         if let Some(into) = self.cells.get_mut(a) {
             into.stored |= stored;
             into.text |= text;
+            into.beside_column |= beside_column;
             into.parameter = into.parameter.or(parameter);
         }
     }
@@ -365,6 +384,25 @@ fn comparable(a: &Type, b: &Type) -> bool {
         (Base::Bpchar, other) | (other, Base::Bpchar) => *other == Base::Bpchar,
         _ => rank(&a.base).zip(rank(&b.base)).is_some_and(|(a, b)| a.0 == b.0) || a.base == b.base,
     }
+}
+
+/// Whether a constant of a type (`None` if it is not known yet) and a column become one result of the column's
+/// type, in the form in which the constant was written.
+pub(super) fn joins_as_constant(column: &Type, constant: Option<Oid>) -> bool {
+    let is_exact = match column.base {
+        Base::Numeric | Base::Bpchar | Base::Time | Base::Timestamp | Base::Timestamptz | Base::Interval => {
+            column.modifier == -1
+        }
+        _ => true,
+    };
+    let has_type = constant.is_none_or(|constant| {
+        let constant = Type::from_oid(constant, -1).map_or_else(|| column.base.clone(), |ty| ty.base);
+        column.base == constant
+            || rank(&column.base).zip(rank(&constant)).is_some_and(|(column, constant)| {
+                column.0 == constant.0 && (column.1 >= constant.1 || column.0 == TEXT)
+            })
+    });
+    is_exact && has_type
 }
 
 /// Whether each value of `source` is one of `target`, in the same canonical form.

@@ -4,12 +4,12 @@
 
 use sqlparser::ast::{SetExpr, Statement};
 
-use super::OutputValue;
 use super::analysis::Analyzer;
 use super::edits::{Constants, output_value};
 use super::lex;
 use super::schema::{Relation, Schema};
 use super::scope::{Columns, Ctes, Env, From, Scope};
+use super::{OutputValue, Replacement};
 
 /// What the columns of a view hold, or why that cannot be told.
 pub(super) fn outputs(definition: &str, schema: &Schema) -> Result<Vec<OutputValue>, String> {
@@ -73,6 +73,9 @@ fn typed(
     }
     if analyzer.unresolved {
         return Err("it names a relation that is not known".to_owned());
+    }
+    if edits.iter().all(|edit| matches!(edit.replacement, Replacement::Text(_))) && !edits.is_empty() {
+        return Err("it casts an encrypted column".to_owned());
     }
     if !edits.is_empty() || !parameters.is_empty() {
         return Err("it compares an encrypted column with a constant that is not encrypted".to_owned());

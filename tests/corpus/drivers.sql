@@ -27,7 +27,7 @@ SELECT "users"."id", "users"."email" FROM "users" WHERE "users"."email" = 'a' OR
 2: users.email from users.2
 
 SELECT "users"."id" FROM "users" WHERE UPPER("users"."email"::text) LIKE UPPER('%a%')
-=> refuse 0A000 at 46: encrypted column public.users.email cannot be cast to TEXT
+=> refuse 0A000 at 40: function upper cannot be carried out on encrypted column public.users.email
 
 SELECT 1 AS "a" FROM "users" WHERE "users"."email" = $1 LIMIT 1
 => SELECT 1 AS "a" FROM public."users" WHERE "users"."email" = $1 LIMIT 1

@@ -469,3 +469,13 @@ CREATE VIEW v AS SELECT email FROM users; SELECT * FROM v WHERE email = 'secret'
 
 CREATE FUNCTION f(text) RETURNS void LANGUAGE sql AS 'INSERT INTO users (email) VALUES ($1)'; SELECT f('secret')
 => refuse 0A000 at 95: a statement behind one that changes what names mean, in the same text, is not supported in a statement that names f
+
+UPDATE users SET score = CASE id WHEN 1 THEN 1.5 WHEN 2 THEN $1 END
+=> UPDATE public.users SET score = CASE id WHEN 1 THEN «users.score store as numeric '1.5'» WHEN 2 THEN $1 END
+$1: users.score store
+
+UPDATE users SET score = CASE id WHEN 1 THEN 1.5 ELSE score END
+=> refuse 0A000 at 46: a constant cannot stand beside encrypted column public.users.score in CASE, COALESCE, VALUES or a set operation, because its type or scale would differ
+
+UPDATE users SET name = CASE id WHEN 1 THEN 'a' ELSE name END
+=> UPDATE public.users SET name = CASE id WHEN 1 THEN «users.name store 'a'» ELSE name END

@@ -129,7 +129,7 @@ SELECT id FROM users WHERE email || 'x' = 'ax'
 => refuse 0A000 at 28: operator || cannot be carried out on encrypted column public.users.email
 
 SELECT id FROM users WHERE email::varchar = 'a'
-=> refuse 0A000 at 28: encrypted column public.users.email cannot be cast to VARCHAR
+=> SELECT id FROM public.users WHERE email::pg_catalog.bytea = «users.email 'a'»
 
 SELECT id FROM users WHERE email COLLATE "C" = 'a'
 => refuse 0A000 at 28: COLLATE cannot be carried out on encrypted column public.users.email
@@ -612,7 +612,7 @@ $1: users.email
 1: users.email from over_view.1
 
 SELECT * FROM lowered
-=> refuse 0A000 at 15: public.lowered cannot be used: its query cannot be carried out over encrypted columns: encrypted column public.users.email cannot be cast to TEXT
+=> refuse 0A000 at 15: public.lowered cannot be used: its query cannot be carried out over encrypted columns: function lower cannot be carried out on encrypted column public.users.email
 
 SELECT * FROM admins
 => refuse 0A000 at 15: public.admins cannot be used: its query cannot be carried out over encrypted columns: it compares an encrypted column with a constant that is not encrypted
@@ -763,3 +763,45 @@ SELECT max(id) AS m FROM users HAVING count(email) > 1
 
 SELECT 'x' AS email FROM users WHERE email = 'y'
 => SELECT 'x' AS email FROM public.users WHERE email = «users.email 'y'»
+
+SELECT email::text, born::date, name::text FROM users WHERE email::text = 'x' AND CAST(age AS integer) = 5
+=> SELECT email::pg_catalog.bytea, born::pg_catalog.bytea, name::pg_catalog.bytea FROM public.users WHERE email::pg_catalog.bytea = «users.email 'x'» AND CAST(age AS pg_catalog.bytea) = «users.age as int4 '5'»
+1: users.email from users.2
+2: users.born from users.5
+3: users.name from users.3
+
+SELECT age::int8, score::numeric, active::boolean, mood::mood FROM users
+=> refuse 0A000 at 8: encrypted column public.users.age cannot be cast to INT8
+
+SELECT email::char(5) FROM users
+=> refuse 0A000 at 8: encrypted column public.users.email cannot be cast to CHAR(5)
+
+SELECT mood::mood, active::boolean, users.email::varchar FROM users
+=> SELECT mood::pg_catalog.bytea, active::pg_catalog.bytea, users.email::pg_catalog.bytea FROM public.users
+1: users.mood from users.9
+2: users.active from users.6
+3: users.email from users.2
+
+SELECT coalesce(score, 0) FROM users
+=> refuse 0A000 at 24: a constant cannot stand beside encrypted column public.users.score in CASE, COALESCE, VALUES or a set operation, because its type or scale would differ
+
+SELECT coalesce(score, NULL), coalesce(age, 1), coalesce(name, 'n') FROM users
+=> SELECT coalesce(score, NULL), coalesce(age, «users.age store as int4 '1'»), coalesce(name, «users.name store 'n'») FROM public.users
+1: users.score from nowhere
+2: users.age from nowhere
+3: users.name from nowhere
+
+SELECT coalesce(age, 1.5) FROM users
+=> refuse 0A000 at 22: a constant cannot stand beside encrypted column public.users.age in CASE, COALESCE, VALUES or a set operation, because its type or scale would differ
+
+SELECT coalesce(age, 3000000000) FROM users
+=> refuse 0A000 at 22: a constant cannot stand beside encrypted column public.users.age in CASE, COALESCE, VALUES or a set operation, because its type or scale would differ
+
+SELECT coalesce(born, timestamp '2020-01-01 10:00') FROM users
+=> refuse 0A000 at 33: a constant cannot stand beside encrypted column public.users.born in CASE, COALESCE, VALUES or a set operation, because its type or scale would differ
+
+SELECT score FROM users UNION ALL SELECT $1
+=> refuse 0A000 at 42: a constant cannot stand beside encrypted column public.users.score in CASE, COALESCE, VALUES or a set operation, because its type or scale would differ
+
+SELECT id::text, name::text FROM plain, users WHERE email = 'x'
+=> refuse 42702 at 8: column reference "id" is ambiguous

@@ -61,7 +61,9 @@ fn problems_of_the_database_are_told_with_what_follows() {
     let expected = [
         (
             Consequence::Refused,
-            format!("public.lowered: {view}: encrypted column public.users.email cannot be cast to TEXT"),
+            format!(
+                "public.lowered: {view}: function lower cannot be carried out on encrypted column public.users.email"
+            ),
         ),
         (
             Consequence::Refused,
