@@ -163,14 +163,14 @@ async fn cancel(upstream: &str, packet: &[u8]) -> io::Result<()> {
 async fn finish(mut session: Session, mut client: Leg, server: Option<Leg>) -> io::Result<()> {
     let to_server = std::mem::take(session.to_server());
     let last_words = async {
-        if let Some(mut server) = server {
-            if server.open && server.socket.write_all(&to_server).await.is_ok() {
-                server.socket.shutdown().await?;
-                // Closing with unread replies would reset the connection, and the server might lose what it
-                // has not read yet.
-                let mut rest = [0; 4096];
-                while server.socket.read(&mut rest).await? > 0 {}
-            }
+        if let Some(mut server) = server.filter(|s| s.open)
+            && server.socket.write_all(&to_server).await.is_ok()
+        {
+            server.socket.shutdown().await?;
+            // Closing with unread replies would reset the connection, and the server might lose what it has
+            // not read yet.
+            let mut rest = [0; 4096];
+            while server.socket.read(&mut rest).await? > 0 {}
         }
         Ok::<_, io::Error>(())
     };

@@ -54,9 +54,8 @@ pub struct SchemaVersion {
 }
 
 impl SchemaVersion {
-    /// A schema that no flight has read.
-    #[cfg(test)]
-    pub(super) fn new(schema: Arc<Schema>, read_at: Instant) -> Self {
+    /// A schema that no flight has read, for tests and benches.
+    pub fn new(schema: Arc<Schema>, read_at: Instant) -> Self {
         Self { schema, read_at, fingerprint: 0 }
     }
 }

@@ -32,6 +32,7 @@ mod values;
 mod verdicts;
 
 #[cfg(test)]
+#[allow(clippy::string_slice, reason = "a test that slices wrongly fails")]
 mod tests;
 
 use std::collections::{HashMap, HashSet};

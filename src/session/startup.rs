@@ -95,9 +95,10 @@ impl Session {
                 let message = format!("expected password response, got message type {}", head.tag);
                 Err(ClientError::fatal(SqlState::PROTOCOL_VIOLATION, message).into())
             }
-            _ if head.total > MAX_SMALL => {
-                Err(End::Wire(Side::Client, WireError::Length { tag: head.tag, length: head.total as i64 }))
-            }
+            _ if head.total > MAX_SMALL => Err(End::Wire(
+                Side::Client,
+                WireError::Length { tag: head.tag, length: i64::try_from(head.total).unwrap_or(i64::MAX) },
+            )),
             _ => Ok(Step::Stall),
         }
     }

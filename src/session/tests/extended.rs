@@ -8,7 +8,7 @@ fn parameters_are_sealed_and_types_shown_as_declared() {
         p.client(&parse("s", "select id, email from users where email = $1 and id = $2", &[]));
         p.client(&[describe(Target::Statement(b"s")), bare(b'S')].concat());
         assert_eq!(
-            p.to_server(),
+            p.sent(),
             [
                 r#"Parse "s" select id, email from public.users where email = $1 and id = $2 [17]"#,
                 r#"Describe "S s""#,
@@ -20,16 +20,16 @@ fn parameters_are_sealed_and_types_shown_as_declared() {
             [parameters(&[17, 23]), columns(&[("id", USERS, 1, 23), ("email", USERS, 2, 17)])].concat();
         p.server(&[bare(b'1'), described.clone(), described, ready('I')].concat());
         assert_eq!(
-            p.to_client(),
+            p.told(),
             ["ParseComplete", "ParameterDescription [25, 23]", "RowDescription id:23 email:25", "Ready I"]
         );
         p.client(&bind_as("", "s", &[], &[Some(b"a@b"), Some(b"1")], &[Format::Text, Format::Binary]));
         p.client(&[execute("", 0), bare(b'S')].concat());
-        assert_eq!(p.to_server(), [r#"Bind "" "s" ["<sealed>", "1"] [1, 0]"#, r#"Execute "" 0"#, "Sync"]);
+        assert_eq!(p.sent(), [r#"Bind "" "s" ["<sealed>", "1"] [1, 0]"#, r#"Execute "" 0"#, "Sync"]);
         let email = p.sealed("email", "a@b");
         p.server(&[bare(b'2'), row(&[Some(b"1"), Some(&email)]), complete("SELECT 1"), ready('I')].concat());
         assert_eq!(
-            p.to_client(),
+            p.told(),
             ["BindComplete", r#"DataRow ["1", "a@b"]"#, "CommandComplete SELECT 1", "Ready I"]
         );
     });
@@ -41,7 +41,7 @@ fn a_null_parameter_stays_null_and_a_format_for_all_is_spread() {
         p.client(&parse("", "insert into users (id, email, note) values ($1, $2, $3)", &[23, 25, 25]));
         let values = [Some(&[0, 0, 0, 1][..]), None, Some(b"n")];
         p.client(&bind_as("", "", &[Format::Binary], &values, &[]));
-        let sent = p.to_server();
+        let sent = p.sent();
         assert!(sent[0].ends_with("[23, 17, 25]"), "{sent:?}");
         assert_eq!(sent[1], "Bind \"\" \"\" [\"\\0\\0\\0\\u{1}\", \"NULL\", \"n\"] [1, 1, 1]");
     });
@@ -52,7 +52,7 @@ fn arrays_of_parameters_are_sealed_element_by_element() {
     transcript(|p| {
         p.client(&parse("", "select id from users where email = any($1)", &[]));
         p.client(&bind("", "", &[Some(b"{a@b,NULL,\"c,d\"}")]));
-        let sent = p.to_server();
+        let sent = p.sent();
         assert!(sent[0].ends_with("[1001]"), "{sent:?}");
         let bound = sent.last().unwrap();
         assert_eq!(bound.matches("<sealed>").count(), 2, "{bound}");
@@ -71,7 +71,7 @@ fn many_messages_may_be_under_way_without_a_sync() {
         }
         asked.extend(bare(b'H'));
         p.client(&asked);
-        p.to_server();
+        p.sent();
         let email = hex(&p.sealed("email", "a@b"));
         let opened = row(&[Some(email.as_bytes())]);
         let plain = row(&[Some(email.as_bytes())]);
@@ -79,7 +79,7 @@ fn many_messages_may_be_under_way_without_a_sync() {
         for rows in [&plain, &opened, &opened, &plain] {
             p.server(&[bare(b'2'), rows.clone(), complete("SELECT 1")].concat());
         }
-        let rows: Vec<_> = p.to_client().into_iter().filter(|l| l.starts_with("DataRow")).collect();
+        let rows: Vec<_> = p.told().into_iter().filter(|l| l.starts_with("DataRow")).collect();
         let untouched = r#"DataRow ["<sealed>"]"#;
         let expected = r#"DataRow ["a@b"]"#;
         // Rows of an unprotected statement are not looked at, whatever they hold.
@@ -98,12 +98,12 @@ fn an_error_discards_up_to_sync_and_what_was_parsed_there_never_was() {
                 .concat(),
         );
         p.server(&[error("42P05", &[]), ready('I')].concat());
-        p.to_server();
-        p.to_client();
+        p.sent();
+        p.told();
         p.client(&[bind("", "s", &[]), execute("", 0), bare(b'S')].concat());
         let email = hex(&p.sealed("email", "a@b"));
         p.server(&[bare(b'2'), row(&[Some(email.as_bytes())]), complete("SELECT 1"), ready('I')].concat());
-        assert_eq!(p.to_client()[1], r#"DataRow ["a@b"]"#);
+        assert_eq!(p.told()[1], r#"DataRow ["a@b"]"#);
     });
 }
 
@@ -111,14 +111,14 @@ fn an_error_discards_up_to_sync_and_what_was_parsed_there_never_was() {
 fn what_the_client_sends_while_the_server_discards_is_not_sent() {
     transcript(|p| {
         p.client(&[parse("", "select v from nowhere", &[]), bare(b'H')].concat());
-        p.to_server();
+        p.sent();
         p.server(&error("42P01", &[]));
         p.client(&[bind("", "", &[Some(b"secret")]), execute("", 0)].concat());
-        assert!(p.to_server().is_empty());
+        assert!(p.sent().is_empty());
         p.client(&bare(b'S'));
-        assert_eq!(p.to_server(), ["Sync"]);
+        assert_eq!(p.sent(), ["Sync"]);
         p.server(&ready('I'));
-        assert_eq!(p.to_client(), ["ERROR 42P01 server says no", "Ready I"]);
+        assert_eq!(p.told(), ["ERROR 42P01 server says no", "Ready I"]);
     });
 }
 
@@ -154,7 +154,7 @@ fn a_sync_that_the_server_reads_during_copy_is_ignored_as_the_server_ignores_it(
         p.server(&[complete("COPY 1"), ready('I')].concat());
         p.client(&query("select v from plain"));
         p.server(&[columns(&[("v", PLAIN, 2, 25)]), complete("SELECT 0"), ready('I')].concat());
-        assert_eq!(p.to_client().last().unwrap(), "Ready I");
+        assert_eq!(p.told().last().unwrap(), "Ready I");
         assert!(!p.session.has_ended());
     });
 }
@@ -163,14 +163,14 @@ fn a_sync_that_the_server_reads_during_copy_is_ignored_as_the_server_ignores_it(
 fn a_long_bind_of_an_unprotected_statement_goes_on_in_pieces() {
     let mut p = Peers::ready(usize::MAX, POLICY);
     p.client(&parse("", "insert into plain (v) values ($1)", &[]));
-    p.to_server();
+    p.sent();
     let long = vec![b'x'; 1 << 20];
     let frame = bind("", "", &[Some(&long)]);
     p.client(&frame[..100_000]);
-    let first = p.to_server_bytes();
+    let first = p.sent_bytes();
     assert_eq!(first.len(), 100_000);
     p.client(&frame[100_000..]);
-    assert_eq!([first, p.to_server_bytes()].concat(), frame);
+    assert_eq!([first, p.sent_bytes()].concat(), frame);
 }
 
 #[test]
@@ -186,12 +186,12 @@ fn malformed_messages_end_the_session() {
     ] {
         let mut p = Peers::ready(1, POLICY);
         p.client(&parse("", "insert into users (email) values ($1)", &[]));
-        p.to_server();
+        p.sent();
         p.client(frame);
         if !p.session.has_ended() {
             p.client(&[0; 8]);
         }
         assert!(p.session.has_ended(), "{frame:?}");
-        assert!(p.to_client()[0].starts_with("FATAL 08P01"), "{frame:?}");
+        assert!(p.told()[0].starts_with("FATAL 08P01"), "{frame:?}");
     }
 }

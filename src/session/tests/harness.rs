@@ -87,8 +87,8 @@ impl Peers {
         peers.client(&startup(3, 0, &[("user", "u"), ("database", "d")]));
         peers.server(&[auth_ok(), parameter("client_encoding", "UTF8"), ready('I')].concat());
         peers.offer();
-        peers.to_server_bytes();
-        peers.to_client_bytes();
+        peers.sent_bytes();
+        peers.told_bytes();
         peers
     }
 
@@ -179,20 +179,20 @@ impl Peers {
     }
 
     /// What was sent to the server since the last look, a line a frame.
-    pub(super) fn to_server(&mut self) -> Vec<String> {
+    pub(super) fn sent(&mut self) -> Vec<String> {
         show(&self.session.to_server().split(), Side::Client)
     }
 
     /// The same in bytes.
-    pub(super) fn to_server_bytes(&mut self) -> Vec<u8> {
+    pub(super) fn sent_bytes(&mut self) -> Vec<u8> {
         self.session.to_server().split().to_vec()
     }
 
-    pub(super) fn to_client(&mut self) -> Vec<String> {
+    pub(super) fn told(&mut self) -> Vec<String> {
         show(&self.session.to_client().split(), Side::Server)
     }
 
-    pub(super) fn to_client_bytes(&mut self) -> Vec<u8> {
+    pub(super) fn told_bytes(&mut self) -> Vec<u8> {
         self.session.to_client().split().to_vec()
     }
 

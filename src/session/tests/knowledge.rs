@@ -8,20 +8,20 @@ fn the_search_path_is_read_before_the_first_statement_and_after_what_may_change_
     let mut p = Peers::ready(usize::MAX, POLICY);
     p.answering = false;
     p.client(&query("select email from users"));
-    let flight = p.to_server_bytes();
+    let flight = p.sent_bytes();
     assert!(!String::from_utf8_lossy(&flight).contains("email"), "the statement waits");
     assert!(p.session.is_stalled());
     let answer = p.answer(&flight);
     p.server(&answer);
-    assert_eq!(p.to_server(), ["Query select email from public.users"]);
-    assert!(p.to_client().is_empty(), "the flight's replies are the session's own");
+    assert_eq!(p.sent(), ["Query select email from public.users"]);
+    assert!(p.told().is_empty(), "the flight's replies are the session's own");
     p.server(&[columns(&[("email", USERS, 2, 17)]), complete("SELECT 0"), ready('I')].concat());
 
     p.client(&query("set search_path = other"));
-    assert_eq!(p.to_server(), ["Query set search_path = other"]);
+    assert_eq!(p.sent(), ["Query set search_path = other"]);
     p.server(&[complete("SET"), ready('I')].concat());
     p.client(&query("select v from plain"));
-    assert!(p.to_server()[0].starts_with("Close"));
+    assert!(p.sent()[0].starts_with("Close"));
 }
 
 #[test]
@@ -29,21 +29,21 @@ fn in_the_middle_of_a_pipeline_the_look_ends_with_flush() {
     let mut p = Peers::ready(usize::MAX, POLICY);
     p.client(&query("select v from plain"));
     p.server(&[columns(&[("v", PLAIN, 2, 25)]), complete("SELECT 0"), ready('I')].concat());
-    p.to_server();
-    p.to_client();
+    p.sent();
+    p.told();
     p.answering = false;
     p.client(&[parse("", "set search_path = other", &[]), bind("", "", &[]), execute("", 0)].concat());
     p.client(&[parse("", "select email from public.users", &[]), bind("", "", &[]), execute("", 0)].concat());
     p.client(&bare(b'S'));
-    let sent = p.to_server_bytes();
+    let sent = p.sent_bytes();
     let flight = sent.iter().position(|b| *b == b'C').unwrap();
     assert_eq!(sent.last_chunk::<5>(), Some(b"H\0\0\0\x04"));
     let answer = p.answer(&sent[flight..]);
     p.server(&[bare(b'1'), bare(b'2'), complete("SET"), answer].concat());
-    let sent = p.to_server();
+    let sent = p.sent();
     assert!(sent[0].starts_with("Parse") && sent[0].contains("users"), "{sent:?}");
     assert_eq!(sent.last().unwrap(), "Sync");
-    assert_eq!(p.to_client(), ["ParseComplete", "BindComplete", "CommandComplete SET"]);
+    assert_eq!(p.told(), ["ParseComplete", "BindComplete", "CommandComplete SET"]);
 }
 
 #[test]
@@ -51,20 +51,20 @@ fn a_look_that_fails_in_a_pipeline_is_the_answer_to_the_statement() {
     let mut p = Peers::ready(usize::MAX, POLICY);
     p.answering = false;
     p.client(&query("select v from plain"));
-    let flight = p.to_server_bytes();
+    let flight = p.sent_bytes();
     let answer = p.answer(&flight);
     p.server(&answer);
     p.server(&[columns(&[("v", PLAIN, 2, 25)]), complete("SELECT 0"), ready('I')].concat());
     p.client(&[parse("", "set search_path = other", &[]), bind("", "", &[]), execute("", 0)].concat());
     p.client(&[parse("", "select email from public.users", &[]), bare(b'S')].concat());
-    p.to_client();
-    p.to_server();
+    p.told();
+    p.sent();
     p.server(&[bare(b'1'), bare(b'2'), complete("SET"), bare(b'3'), error("57014", &[])].concat());
-    let told = p.to_client();
+    let told = p.told();
     assert!(told.last().unwrap().starts_with("ERROR 57014"), "{told:?}");
-    assert_eq!(p.to_server(), ["Sync"]);
+    assert_eq!(p.sent(), ["Sync"]);
     p.server(&ready('I'));
-    assert_eq!(p.to_client(), ["Ready I"]);
+    assert_eq!(p.told(), ["Ready I"]);
 }
 
 #[test]
@@ -72,14 +72,14 @@ fn an_old_catalog_is_read_again_before_a_protected_statement_and_only_then() {
     let mut p = Peers::ready(usize::MAX, POLICY);
     p.client(&query("select v from plain"));
     p.server(&[columns(&[("v", PLAIN, 2, 25)]), complete("SELECT 0"), ready('I')].concat());
-    p.to_server();
+    p.sent();
     p.answering = false;
     p.pass(LEASE + Duration::from_secs(1));
     p.client(&query("select v from plain"));
-    assert_eq!(p.to_server(), ["Query select v from plain"]);
+    assert_eq!(p.sent(), ["Query select v from plain"]);
     p.server(&[columns(&[("v", PLAIN, 2, 25)]), complete("SELECT 0"), ready('I')].concat());
     p.client(&query("select email from users"));
-    let sent = p.to_server();
+    let sent = p.sent();
     assert!(sent.iter().any(|l| l.contains("pg_class")), "{sent:?}");
     assert!(sent.iter().all(|l| !l.contains("email")), "{sent:?}");
 }
@@ -89,20 +89,20 @@ fn a_prepared_statement_whose_names_have_moved_is_not_bound() {
     let mut p = Peers::ready(usize::MAX, POLICY);
     p.client(&[parse("s", "select email from users where email = $1", &[]), bare(b'S')].concat());
     p.server(&[bare(b'1'), parameters(&[17]), columns(&[("email", USERS, 2, 17)]), ready('I')].concat());
-    p.to_server();
+    p.sent();
     p.client(&query("set search_path = nowhere"));
     p.server(&[complete("SET"), ready('I')].concat());
-    p.to_server();
-    p.to_client();
+    p.sent();
+    p.told();
     p.answering = false;
     p.client(&[bind("", "s", &[Some(b"canary")]), execute("", 0), bare(b'S')].concat());
-    let flight = p.to_server_bytes();
+    let flight = p.sent_bytes();
     let mut answer = p.answer(&flight);
     let at = memchr::memmem::find(&answer, b"public}").unwrap();
     answer[at..at + 6].copy_from_slice(b"nobody");
     p.server(&answer);
-    let sent = p.to_server();
+    let sent = p.sent();
     assert!(sent[0].contains("! refused by pgseal"), "{sent:?}");
     p.server(&[error("26000", &[]), ready('I')].concat());
-    assert!(p.to_client()[0].contains("cached plan must not change result type"));
+    assert!(p.told()[0].contains("cached plan must not change result type"));
 }

@@ -12,9 +12,9 @@ fn stands_in(lines: &[String]) {
 fn a_refused_query_is_answered_in_the_place_of_a_failing_one() {
     transcript(|p| {
         p.client(&query(REFUSED));
-        stands_in(&p.to_server());
+        stands_in(&p.sent());
         p.server(&[error("42601", &[(b'P', "1")]), ready('I')].concat());
-        let told = p.to_client();
+        let told = p.told();
         assert!(told[0].starts_with("ERROR 0A000"), "{told:?}");
         assert!(told[0].contains("public.users.email"), "{told:?}");
         assert_eq!(told[1], "Ready I");
@@ -28,13 +28,13 @@ fn in_a_failed_transaction_a_refused_statement_gets_what_any_statement_gets() {
         p.server(&[complete("BEGIN"), ready('T')].concat());
         p.client(&query("select v from plain"));
         p.server(&[error("22012", &[]), ready('E')].concat());
-        p.to_client();
+        p.told();
         p.client(&query(REFUSED));
         p.server(&[error("42601", &[]), ready('E')].concat());
-        assert!(p.to_client()[0].starts_with("ERROR 25P02"));
+        assert!(p.told()[0].starts_with("ERROR 25P02"));
         p.client(&query("rollback"));
         p.server(&[complete("ROLLBACK"), ready('I')].concat());
-        assert_eq!(p.to_client(), ["CommandComplete ROLLBACK", "Ready I"]);
+        assert_eq!(p.told(), ["CommandComplete ROLLBACK", "Ready I"]);
     });
 }
 
@@ -43,12 +43,12 @@ fn a_refused_parse_makes_the_server_discard_what_follows() {
     transcript(|p| {
         p.client(&[parse("a", "select v from plain", &[]), bind("", "a", &[]), execute("", 0)].concat());
         p.client(&[parse("s", REFUSED, &[]), bind("", "s", &[]), execute("", 0), bare(b'S')].concat());
-        let sent = p.to_server();
+        let sent = p.sent();
         assert!(sent.iter().all(|l| !l.contains("canary")), "{sent:?}");
         assert_eq!(sent[3], r#"Parse "s" ! refused by pgseal []"#);
         p.server(&[bare(b'1'), bare(b'2'), row(&[Some(b"x")]), complete("SELECT 1")].concat());
         p.server(&[error("42601", &[]), ready('I')].concat());
-        let told = p.to_client();
+        let told = p.told();
         assert_eq!(told.len(), 6, "{told:?}");
         assert!(told[4].starts_with("ERROR 0A000"), "{told:?}");
         assert_eq!(told[5], "Ready I");
@@ -60,7 +60,7 @@ fn a_server_error_before_a_refused_statement_leaves_that_unanswered() {
     transcript(|p| {
         p.client(&[parse("", "select v from nowhere", &[]), parse("", REFUSED, &[]), bare(b'S')].concat());
         p.server(&[error("42P01", &[]), ready('I')].concat());
-        assert_eq!(p.to_client(), ["ERROR 42P01 server says no", "Ready I"]);
+        assert_eq!(p.told(), ["ERROR 42P01 server says no", "Ready I"]);
     });
 }
 
@@ -69,13 +69,13 @@ fn a_parameter_that_is_no_value_of_its_column_fails_its_bind_and_is_not_sent() {
     transcript(|p| {
         p.client(&parse("s", "insert into users (email) values ($1)", &[]));
         p.server(&bare(b'1'));
-        p.to_server();
+        p.sent();
         p.client(&[bind("", "s", &[Some(b"canary\xff")]), execute("", 0), bare(b'S')].concat());
-        let sent = p.to_server();
+        let sent = p.sent();
         assert!(sent[0].contains("! refused by pgseal"), "{sent:?}");
         assert!(sent.iter().all(|l| !l.contains("canary")), "{sent:?}");
         p.server(&[error("26000", &[]), ready('I')].concat());
-        let told = p.to_client();
+        let told = p.told();
         assert!(told[1].starts_with("ERROR 22021"), "{told:?}");
         assert_eq!(told[2], "Ready I");
     });
@@ -86,7 +86,7 @@ fn another_error_than_the_expected_one_is_the_servers_own() {
     transcript(|p| {
         p.client(&query(REFUSED));
         p.server(&[error("57014", &[]), ready('I')].concat());
-        assert_eq!(p.to_client(), ["ERROR 57014 server says no", "Ready I"]);
+        assert_eq!(p.told(), ["ERROR 57014 server says no", "Ready I"]);
     });
 }
 
@@ -94,7 +94,7 @@ fn another_error_than_the_expected_one_is_the_servers_own() {
 fn a_text_is_refused_whole() {
     transcript(|p| {
         p.client(&query(&format!("insert into users (email) values ('canary'); {REFUSED}")));
-        stands_in(&p.to_server());
+        stands_in(&p.sent());
     });
 }
 
@@ -104,11 +104,11 @@ fn copy_data_behind_a_refused_copy_does_not_reach_the_server() {
         p.client(
             &[&query("copy users (email) from stdin")[..], b"d\0\0\0\x0acanary", b"c\0\0\0\x04"].concat(),
         );
-        stands_in(&p.to_server());
+        stands_in(&p.sent());
         p.server(&[error("42601", &[]), ready('I')].concat());
-        assert!(p.to_server().is_empty());
+        assert!(p.sent().is_empty());
         p.client(&query("select v from plain"));
-        assert_eq!(p.to_server(), ["Query select v from plain"]);
+        assert_eq!(p.sent(), ["Query select v from plain"]);
     });
 }
 
@@ -117,11 +117,11 @@ fn fast_path_calls_are_refused_but_for_large_objects() {
     transcript(|p| {
         let call = |oid: u32| [&b"F\0\0\0\x0e"[..], &oid.to_be_bytes(), &[0, 0, 0, 0, 0, 0]].concat();
         p.client(&call(871));
-        assert_eq!(p.to_server_bytes(), call(0));
+        assert_eq!(p.sent_bytes(), call(0));
         p.server(&[error("42883", &[]), ready('I')].concat());
-        assert!(p.to_client()[0].starts_with("ERROR 0A000"));
+        assert!(p.told()[0].starts_with("ERROR 0A000"));
         p.client(&call(952));
-        assert_eq!(p.to_server_bytes(), call(952));
+        assert_eq!(p.sent_bytes(), call(952));
     });
 }
 
@@ -130,18 +130,18 @@ fn other_encodings_than_utf8_may_not_touch_protected_tables() {
     transcript(|p| {
         p.server(&parameter("client_encoding", "LATIN1"));
         p.client(&query("insert into users (email) values ('canary')"));
-        stands_in(&p.to_server());
+        stands_in(&p.sent());
         p.server(&[error("42601", &[]), ready('I')].concat());
         let plain = query("select v from plain");
         p.client(&plain);
-        assert_eq!(p.to_server_bytes(), plain);
+        assert_eq!(p.sent_bytes(), plain);
     });
     transcript(|p| {
         p.client(&[parse("s", "insert into users (email) values ($1)", &[]), bare(b'S')].concat());
         p.server(&[bare(b'1'), ready('I'), parameter("client_encoding", "LATIN1")].concat());
-        p.to_server();
+        p.sent();
         p.client(&bind("", "s", &[Some(b"canary")]));
-        stands_in(&p.to_server());
+        stands_in(&p.sent());
     });
 }
 
@@ -150,12 +150,12 @@ fn a_prepared_protected_statement_cannot_be_executed_by_sql() {
     transcript(|p| {
         p.client(&[parse("s", "insert into users (email) values ($1)", &[]), bare(b'S')].concat());
         p.server(&[bare(b'1'), ready('I')].concat());
-        p.to_server();
+        p.sent();
         for text in
             ["execute s('canary')", "explain execute s('canary')", "create table x as execute s('canary')"]
         {
             p.client(&query(text));
-            stands_in(&p.to_server());
+            stands_in(&p.sent());
             p.server(&[error("42601", &[]), ready('I')].concat());
         }
         p.client(&[close(Target::Statement(b"s")), bare(b'S')].concat());
@@ -167,7 +167,7 @@ fn constants_for_a_statement_that_was_not_prepared_are_not_sent() {
     transcript(|p| {
         let refuse = |p: &mut Peers, bytes: &[u8]| {
             p.client(bytes);
-            stands_in(&p.to_server());
+            stands_in(&p.sent());
             p.server(&[error("42601", &[]), ready('I')].concat());
         };
         refuse(p, &query("prepare \"P\" as select upper(email) from users where email = $1"));
@@ -176,8 +176,8 @@ fn constants_for_a_statement_that_was_not_prepared_are_not_sent() {
         refuse(p, &query("explain execute s('canary')"));
         p.client(&query("prepare \"P\" as select v from plain where v = $1"));
         p.server(&[complete("PREPARE"), ready('I')].concat());
-        p.to_server();
+        p.sent();
         p.client(&query("execute \"P\"('canary')"));
-        assert_eq!(p.to_server(), ["Query execute \"P\"('canary')"]);
+        assert_eq!(p.sent(), ["Query execute \"P\"('canary')"]);
     });
 }

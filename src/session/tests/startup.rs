@@ -14,10 +14,10 @@ fn encryption_requests_are_declined_and_the_startup_packet_goes_on_as_it_came() 
         let mut p = Peers::new(chunk, POLICY);
         p.client(&[0, 0, 0, 8, 4, 210, 22, 48]);
         p.client(&[0, 0, 0, 8, 4, 210, 22, 47]);
-        assert_eq!(p.to_client_bytes(), b"NN");
+        assert_eq!(p.told_bytes(), b"NN");
         let packet = startup(3, 0, &[("user", "u"), ("database", "d"), ("application_name", "x")]);
         p.client(&packet);
-        assert_eq!(p.to_server_bytes(), packet);
+        assert_eq!(p.sent_bytes(), packet);
         assert_eq!(p.session.database(), Some("d"));
     }
 }
@@ -27,12 +27,12 @@ fn a_newer_protocol_is_negotiated_down_in_the_servers_place_or_with_it() {
     for (server_says, options) in [(None, &["_pq_.a"][..]), (Some(&["_pq_.b"][..]), &["_pq_.a", "_pq_.b"])] {
         let mut p = Peers::new(usize::MAX, POLICY);
         p.client(&startup(3, 9999, &[("user", "u"), ("_pq_.a", "1")]));
-        assert_eq!(p.to_server_bytes(), startup(3, 2, &[("user", "u")]));
+        assert_eq!(p.sent_bytes(), startup(3, 2, &[("user", "u")]));
         if let Some(more) = server_says {
             p.server(&negotiation(more));
         }
         p.server(&auth_ok());
-        assert_eq!(p.to_client_bytes(), [negotiation(options), auth_ok()].concat());
+        assert_eq!(p.told_bytes(), [negotiation(options), auth_ok()].concat());
     }
 }
 
@@ -40,10 +40,7 @@ fn a_newer_protocol_is_negotiated_down_in_the_servers_place_or_with_it() {
 fn an_old_protocol_is_told_so() {
     let mut p = Peers::new(usize::MAX, POLICY);
     p.client(&[0, 0, 0, 8, 0, 2, 0, 0]);
-    assert_eq!(
-        p.to_client(),
-        ["FATAL 0A000 unsupported frontend protocol 2.0: the proxy supports 3.0 to 3.2"]
-    );
+    assert_eq!(p.told(), ["FATAL 0A000 unsupported frontend protocol 2.0: the proxy supports 3.0 to 3.2"]);
     assert!(p.session.has_ended());
 }
 
@@ -53,19 +50,19 @@ fn a_cancel_request_is_handed_on_as_it_came() {
     let mut p = Peers::new(usize::MAX, POLICY);
     p.client(&packet);
     assert!(matches!(p.take_event(), Some(Event::Cancel(sent)) if sent == packet));
-    assert!(p.to_server_bytes().is_empty());
+    assert!(p.sent_bytes().is_empty());
 }
 
 #[test]
 fn a_query_in_a_passwords_place_does_not_reach_the_server() {
     let mut p = Peers::new(usize::MAX, POLICY);
     p.client(&startup(3, 0, &[("user", "u")]));
-    p.to_server_bytes();
+    p.sent_bytes();
     let asks = [b'R', 0, 0, 0, 8, 0, 0, 0, 3];
     p.server(&asks);
     p.client(&query("select 'secret'"));
-    assert!(p.to_server_bytes().is_empty());
-    assert_eq!(p.to_client().last().unwrap(), "FATAL 08P01 expected password response, got message type 81");
+    assert!(p.sent_bytes().is_empty());
+    assert_eq!(p.told().last().unwrap(), "FATAL 08P01 expected password response, got message type 81");
     assert!(p.session.has_ended());
 }
 
@@ -73,12 +70,12 @@ fn a_query_in_a_passwords_place_does_not_reach_the_server() {
 fn a_query_sent_ahead_of_authentication_waits_for_its_end() {
     let mut p = Peers::new(usize::MAX, POLICY);
     p.client(&[startup(3, 0, &[("user", "u")]), query("select * from plain")].concat());
-    p.to_server_bytes();
+    p.sent_bytes();
     p.server(&auth_ok());
-    assert!(p.to_server_bytes().is_empty());
+    assert!(p.sent_bytes().is_empty());
     p.offer();
     p.server(&ready('I'));
-    assert_eq!(p.to_server(), ["Query select * from plain"]);
+    assert_eq!(p.sent(), ["Query select * from plain"]);
 }
 
 #[test]
@@ -92,6 +89,6 @@ fn broken_startup_packets_end_the_session() {
         let mut p = Peers::new(1, POLICY);
         p.client(packet);
         assert!(p.session.has_ended(), "{packet:?}");
-        assert!(p.to_server_bytes().is_empty());
+        assert!(p.sent_bytes().is_empty());
     }
 }
