@@ -183,7 +183,7 @@ fn in_lexemes(text: &str, lexemes: &[Lexeme], find: &Find<'_>, nesting: usize) -
     for lexeme in lexemes {
         let found = match lexeme.kind {
             // A reserved word is a name only behind a point.
-            LexemeKind::Word if !qualified && is_reserved(lexeme.text(text)) => {
+            LexemeKind::Word if !qualified && lex::is_reserved(lexeme.text(text)) => {
                 find(Piece::Reserved(lexeme.text(text))).map(Found::Name)
             }
             LexemeKind::Word | LexemeKind::QuotedWord | LexemeKind::UnicodeWord => {
@@ -253,93 +253,6 @@ fn in_raw(text: &str, find: &Find<'_>) -> Option<Found> {
         current = decoded;
     }
     Some(Found::Unclear)
-}
-
-/// True for a word that cannot name a relation or a function without quotes.
-///
-/// <https://www.postgresql.org/docs/current/sql-keywords-appendix.html>
-fn is_reserved(word: &str) -> bool {
-    const RESERVED: [&str; 78] = [
-        "all",
-        "analyse",
-        "analyze",
-        "and",
-        "any",
-        "array",
-        "as",
-        "asc",
-        "asymmetric",
-        "both",
-        "case",
-        "cast",
-        "check",
-        "collate",
-        "column",
-        "constraint",
-        "create",
-        "current_catalog",
-        "current_date",
-        "current_role",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "default",
-        "deferrable",
-        "desc",
-        "distinct",
-        "do",
-        "else",
-        "end",
-        "except",
-        "false",
-        "fetch",
-        "for",
-        "foreign",
-        "from",
-        "grant",
-        "group",
-        "having",
-        "in",
-        "initially",
-        "intersect",
-        "into",
-        "lateral",
-        "leading",
-        "limit",
-        "localtime",
-        "localtimestamp",
-        "not",
-        "null",
-        "offset",
-        "on",
-        "only",
-        "or",
-        "order",
-        "placing",
-        "primary",
-        "references",
-        "returning",
-        "select",
-        "session_user",
-        "some",
-        "symmetric",
-        "system_user",
-        "table",
-        "then",
-        "to",
-        "trailing",
-        "true",
-        "union",
-        "unique",
-        "user",
-        "using",
-        "variadic",
-        "when",
-        "where",
-        "window",
-        "with",
-    ];
-    RESERVED.binary_search(&lex::fold(word).as_str()).is_ok()
 }
 
 #[cfg(test)]
@@ -466,13 +379,5 @@ mod tests {
         }
         assert!(raw_names_plan("EXPLAIN EXECUTE p(1a)", &is_protected).is_some());
         assert!(raw_names_plan("SELECT p, 1a", &is_protected).is_none());
-    }
-
-    #[test]
-    fn reserved_words_are_told_from_names() {
-        for word in ["all", "WITH", "order", "user", "table", "fetch", "system_user"] {
-            assert!(is_reserved(word), "{word}");
-        }
-        assert!(!is_reserved("users"));
     }
 }

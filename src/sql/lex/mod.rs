@@ -7,11 +7,13 @@
 //!
 //! `standard_conforming_strings` is taken to be on, and the server's encoding to be UTF-8.
 
+mod keywords;
 mod literal;
 mod literals;
 mod parse;
 mod scanner;
 mod split;
+mod tokens;
 
 use std::ops::Range;
 
@@ -21,6 +23,7 @@ pub use parse::{ParseProblem, Parsed, parse, with_stack};
 pub use scanner::{LexError, LexErrorKind, tokenize};
 pub use split::split;
 
+pub(super) use keywords::is_reserved;
 pub(super) use literal::{clip, decode_escapes, decode_unicode, fold, join_continued};
 
 /// A token of PostgreSQL and its bytes in the text.

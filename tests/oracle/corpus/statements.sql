@@ -52,11 +52,11 @@ SELECT 'x' AS a, 'y' b, 'z' "c" FROM users
 %%
 SELECT a.b.c, (a).b, (a.b).c, a.*, (f(x)).y, a[1].b FROM a
 %%
-SELECT extract(year FROM d), extract('month' FROM d), substring(a FROM 1 FOR 2), position('a' IN b), trim(both 'x' FROM a), overlay(a placing 'b' FROM 1), current_date, d AT TIME ZONE 'UTC', a LIKE 'x%' ESCAPE '!' FROM t
+SELECT extract(year FROM d), substring(a FROM 1 FOR 2), position('a' IN b), trim(both 'x' FROM a), overlay(a placing 'b' FROM 1), current_date, d AT TIME ZONE 'UTC', a LIKE 'x%' ESCAPE '!' FROM t
 %%
 SELECT a || 'b' = 'c', 'd' = a || 'e', a = 'b' IS NULL, NOT a = 'b', a = 'b' AND c = 'd' OR e = 'f', a LIKE 'b' || 'c', a ~ 'b' || 'c', a -> 'b' = 'c', a + 1 || 'x' FROM t
 %%
-SELECT a BETWEEN 1 AND 2 AND b, a IS NOT DISTINCT FROM 'x' AND b, a IN (1) = true, - a ^ 2, a <-> b < 5, a ~~ 'x' || 'y', a <= b + 1 * 2 FROM t
+SELECT a BETWEEN 1 AND 2 AND b, a IS NOT DISTINCT FROM 'x' AND b, a IN (1) = true, - a * 2, a <-> b < 5, a ~~ 'x' || 'y', a <= b + 1 * 2 FROM t
 %%
 SELECT count(*) FILTER (WHERE email = 'x'), string_agg(email, ',' ORDER BY email), rank() OVER (PARTITION BY email ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), percentile_cont(0.5) WITHIN GROUP (ORDER BY x) FROM users WINDOW w AS (PARTITION BY 1)
 %%

@@ -163,7 +163,7 @@ fn without_variables(line: &str) -> String {
             out.push_str(&format!("{quote}v{quote}"));
             rest = &behind[3 + name(&behind[2..])..];
         } else if first.is_some_and(|c| c.is_ascii_alphabetic()) && !before.ends_with(['[', '\'']) {
-            out.push_str("v");
+            out.push('v');
             rest = &behind[1 + name(&behind[1..])..];
         } else {
             out.push(':');
@@ -173,12 +173,16 @@ fn without_variables(line: &str) -> String {
     out + rest
 }
 
-/// Calls `visit` for every object of a tree, outer ones first.
+/// Calls `visit` for every object of a tree, outer ones first; those of type modifiers, array bounds and
+/// locking clauses (which name aliases) are left out.
 pub fn walk<'a>(tree: &'a Json, visit: &mut dyn FnMut(&'a serde_json::Map<String, Json>)) {
     match tree {
         Json::Object(fields) => {
             visit(fields);
-            fields.values().for_each(|field| walk(field, visit));
+            let fields = fields
+                .iter()
+                .filter(|(name, _)| !matches!(name.as_str(), "typmods" | "array_bounds" | "locked_rels"));
+            fields.for_each(|(_, field)| walk(field, visit));
         }
         Json::Array(items) => items.iter().for_each(|item| walk(item, visit)),
         _ => {}

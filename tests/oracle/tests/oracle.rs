@@ -23,6 +23,21 @@ fn accepted() -> impl Iterator<Item = &'static Accepted> {
     TEXTS.iter().filter_map(|(_, _, accepted)| accepted.as_ref())
 }
 
+/// Statements whose trees are compared: those that hold expressions over rows.
+const QUERIES: [&str; 11] = [
+    "SelectStmt",
+    "InsertStmt",
+    "UpdateStmt",
+    "DeleteStmt",
+    "MergeStmt",
+    "ExplainStmt",
+    "PrepareStmt",
+    "DeclareCursorStmt",
+    "CreateTableAsStmt",
+    "ViewStmt",
+    "ExecuteStmt",
+];
+
 /// Collects what is wrong, shows the first of it and fails at the end.
 #[derive(Default)]
 struct Faults(Vec<String>);
@@ -291,8 +306,9 @@ fn literals_have_the_values_of_postgresql() {
 fn what_parses_has_the_parts_that_postgresql_sees() {
     let mut faults = Faults::default();
     let mut shares = BTreeMap::<String, (usize, usize)>::new();
-    let mut operators = 0;
+    let mut groups = 0;
     let mut unparsed = Vec::new();
+    let mut misread = HashSet::new();
     for accepted in accepted() {
         let text = &accepted.text;
         let Ok(lexemes) = lex::tokenize(text) else { continue };
@@ -304,14 +320,18 @@ fn what_parses_has_the_parts_that_postgresql_sees() {
                 continue;
             };
             share.0 += 1;
-            if !["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"].contains(&judged.kind())
-            {
+            if !QUERIES.contains(&judged.kind()) {
                 continue;
             }
             let ours = serde_json::to_value(&parsed.statement).unwrap();
-            let mut add = |what: &str| faults.add(&accepted.source, text, what);
+            // What sqlparser is known to misread, harmlessly; each with its reason.
+            let known = accepted.source == "misread.sql";
+            let mut add = |what: &str| match known {
+                true => _ = misread.insert(text.clone()),
+                false => faults.add(&accepted.source, text, what),
+            };
             compare_parts(&parsed, &ours, &judged.tree, &mut add);
-            operators += compare_operators(text, &ours, &judged.tree, &mut add);
+            groups += compare_groups(&parsed, &ours, &judged.tree, &mut add);
         }
     }
     for (kind, (parsed, all)) in &shares {
@@ -319,7 +339,9 @@ fn what_parses_has_the_parts_that_postgresql_sees() {
             println!("{kind}: {parsed} of {all} parse, {:.1}%", *parsed as f64 * 100.0 / *all as f64);
         }
     }
-    println!("{operators} operators compared");
+    println!("{groups} operators, casts and tests compared");
+    let known = TEXTS.iter().filter(|(source, ..)| source == "misread.sql").count();
+    assert_eq!(misread.len(), known, "a statement of misread.sql is not misread any more: move it");
     if let Ok(path) = std::env::var("UNPARSED") {
         std::fs::write(path, unparsed.join("\n%%\n")).unwrap();
     }
@@ -339,14 +361,8 @@ fn compare_parts(parsed: &lex::Parsed, ours: &Json, theirs: &Json, add: &mut dyn
         }
     });
     for (at, constant) in constants(theirs) {
-        let Some((index, lexeme)) = lexeme_at(parsed.lexemes(), at) else { continue };
-        let at = if lexeme.is_symbol(b'-') {
-            parsed.lexemes()[index..].iter().find(|l| l.is_value()).map_or(at, |l| l.start)
-        } else if lexeme.is_value() {
-            at
-        } else {
-            continue;
-        };
+        let Some(lexeme) = value_at(parsed.lexemes(), at) else { continue };
+        let at = lexeme.start;
         if !values.contains(&at) {
             add(&format!("no value at {at}: {constant:?}"));
         }
@@ -381,67 +397,162 @@ fn range(span: &Json) -> Option<(usize, usize)> {
     Some((usize::try_from(column("start")?).ok()?, usize::try_from(column("end")?).ok()?))
 }
 
-/// Operators with the first and last places of leaves on their left and on their right.
-type Operators = Vec<(String, Option<(usize, usize)>, Option<(usize, usize)>)>;
+/// Where an operand begins and ends: its first and last constant, parameter or column.
+type Bounds = Option<(usize, usize)>;
 
-/// Both trees group operators alike. Returns how many there are.
-fn compare_operators(text: &str, ours: &Json, theirs: &Json, add: &mut dyn FnMut(&str)) -> usize {
-    let mut theirs_found = Vec::new();
-    walk(theirs, &mut |fields| {
-        let (Some(name), Some(left), Some(right)) =
-            (fields.get("name"), fields.get("lexpr"), fields.get("rexpr"))
-        else {
-            return;
-        };
-        let Some(operator) =
-            name.as_array().and_then(|parts| parts.last()).and_then(|n| n["node"]["String"]["sval"].as_str())
-        else {
-            return;
-        };
-        if fields.get("kind").and_then(Json::as_i64) == Some(1) && !left.is_null() {
-            theirs_found.push((operator.to_owned(), their_leaves(left), their_leaves(right)));
-        }
-    });
-    let mut ours_found: Operators = Vec::new();
-    walk(ours, &mut |fields| {
-        let Some(node) = fields.get("BinaryOp") else { return };
-        let operator = match &node["op"] {
-            Json::String(name) => name.clone(),
-            Json::Object(custom) => custom.values().next().map(|v| v.to_string()).unwrap_or_default(),
-            _ => return,
-        };
-        ours_found.push((operator, our_leaves(&node["left"]), our_leaves(&node["right"])));
-    });
-    for (operator, left, right) in &theirs_found {
-        if left.is_none() || right.is_none() {
-            continue;
-        }
-        if !ours_found.iter().any(|(_, l, r)| l == left && r == right) {
-            let near: Vec<_> = ours_found.iter().filter(|(_, l, r)| l == left || r == right).collect();
-            add(&format!("{operator} groups {left:?} and {right:?} in {}; ours {near:?}", text.len()));
+/// Both trees group operands alike: every operator, cast and test of PostgreSQL's tree has one in ours with the same
+/// operands. Returns how many there are.
+fn compare_groups(parsed: &lex::Parsed, ours: &Json, theirs: &Json, add: &mut dyn FnMut(&str)) -> usize {
+    let shared: HashSet<usize> = our_leaves(ours).into_iter().collect();
+    let shared: HashSet<usize> =
+        their_leaves(parsed, theirs).into_iter().filter(|at| shared.contains(at)).collect();
+    let bounds = |leaves: Vec<usize>| {
+        let leaves: Vec<_> = leaves.into_iter().filter(|at| shared.contains(at)).collect();
+        Some((*leaves.iter().min()?, *leaves.iter().max()?))
+    };
+    let found: HashSet<_> = our_groups(ours, &|tree| bounds(our_leaves(tree))).into_iter().collect();
+    let groups = their_groups(theirs, &|tree| bounds(their_leaves(parsed, tree)));
+    for group in &groups {
+        if !found.contains(group) {
+            let near: Vec<_> =
+                found.iter().filter(|g| g.0 == group.0 && g.1.iter().any(|b| group.1.contains(b))).collect();
+            add(&format!("group {group:?}; ours {near:?}"));
         }
     }
-    theirs_found.len()
+    groups.len()
 }
 
-fn their_leaves(tree: &Json) -> Option<(usize, usize)> {
-    let mut leaves: Vec<usize> = constants(tree).into_iter().map(|(at, _)| at).collect();
+type Group = (&'static str, Vec<Bounds>);
+
+fn their_groups(tree: &Json, bounds: &dyn Fn(&Json) -> Bounds) -> Vec<Group> {
+    let mut groups = Vec::new();
+    walk(tree, &mut |fields| {
+        let kind = fields.get("kind").and_then(Json::as_i64);
+        if let (Some(left), Some(right), Some(kind)) = (fields.get("lexpr"), fields.get("rexpr"), kind) {
+            // AEXPR_OP, OP_ANY, OP_ALL, DISTINCT, NOT_DISTINCT, NULLIF, IN, LIKE, ILIKE, SIMILAR, BETWEEN...
+            match kind {
+                6 => {}
+                1 if left.is_null() => groups.push(("prefix", vec![bounds(right)])),
+                _ => groups.push(("operator", vec![bounds(left), bounds(right)])),
+            }
+        } else if let (Some(args), Some(kind)) =
+            (fields.get("args"), fields.get("boolop").and_then(Json::as_i64))
+        {
+            let name = ["", "and", "or", "not"][kind as usize];
+            let is_subquery = args[0]["node"]["SubLink"].is_object();
+            if name != "not" || !is_subquery {
+                groups.push((name, args.as_array().unwrap().iter().map(bounds).collect()));
+            }
+        } else if let (Some(arg), true) =
+            (fields.get("arg"), fields.contains_key("nulltesttype") || fields.contains_key("booltesttype"))
+        {
+            groups.push(("test", vec![bounds(arg)]));
+        } else if let (Some(arg), true) = (fields.get("arg"), fields.contains_key("collname")) {
+            groups.push(("collate", vec![bounds(arg)]));
+        } else if let (Some(arg), Some(place)) = (fields.get("arg"), fields.get("type_name")) {
+            // TRUE and FALSE are casts there, and interval '1' day has its own form.
+            if place["location"] != -1 {
+                groups.push(("cast", vec![bounds(arg)]));
+            }
+        }
+    });
+    // An operand without a leaf (a subquery without constants, a star) cannot be compared.
+    groups.retain(|(_, operands)| operands.iter().all(Option::is_some));
+    groups
+}
+
+fn our_groups(tree: &Json, bounds: &dyn Fn(&Json) -> Bounds) -> Vec<Group> {
+    let mut groups = Vec::new();
+    let both = |a: Bounds, b: Bounds| match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
+    };
+    walk(tree, &mut |fields| {
+        for (name, node) in fields {
+            match name.as_str() {
+                "BinaryOp" if matches!(node["op"].as_str(), Some("And" | "Or")) => {
+                    let op = node["op"].as_str().unwrap();
+                    let mut operands = vec![bounds(&node["right"])];
+                    let mut left = &node["left"];
+                    loop {
+                        while left["Nested"].is_object() {
+                            left = &left["Nested"];
+                        }
+                        match &left["BinaryOp"] {
+                            inner if inner["op"].as_str() == Some(op) => {
+                                operands.push(bounds(&inner["right"]));
+                                left = &inner["left"];
+                            }
+                            _ => break,
+                        }
+                        // PostgreSQL flattens on the left as we do, and only there.
+                    }
+                    operands.push(bounds(left));
+                    operands.reverse();
+                    groups.push((if op == "And" { "and" } else { "or" }, operands));
+                }
+                "BinaryOp" | "AnyOp" | "AllOp" => {
+                    groups.push(("operator", vec![bounds(&node["left"]), bounds(&node["right"])]));
+                }
+                "Like" | "ILike" | "SimilarTo" => {
+                    let right = both(bounds(&node["pattern"]), bounds(&node["escape_char"]));
+                    groups.push(("operator", vec![bounds(&node["expr"]), right]));
+                }
+                "In" => groups.push(("operator", vec![bounds(&node["expr"]), bounds(&node["target"])])),
+                "Between" => {
+                    let right = both(bounds(&node["low"]), bounds(&node["high"]));
+                    groups.push(("operator", vec![bounds(&node["expr"]), right]));
+                }
+                "IsDistinctFrom" | "IsNotDistinctFrom" => {
+                    groups.push(("operator", vec![bounds(&node[0]), bounds(&node[1])]));
+                }
+                "UnaryOp" if node["op"].as_str() == Some("Not") => {
+                    groups.push(("not", vec![bounds(&node["expr"])]))
+                }
+                "UnaryOp" => groups.push(("prefix", vec![bounds(&node["expr"])])),
+                "IsNull" | "IsNotNull" | "IsTrue" | "IsNotTrue" | "IsFalse" | "IsNotFalse" | "IsUnknown"
+                | "IsNotUnknown" => {
+                    groups.push(("test", vec![bounds(node)]));
+                }
+                "Collate" => groups.push(("collate", vec![bounds(&node["expr"])])),
+                "Cast" => groups.push(("cast", vec![bounds(&node["expr"])])),
+                // N'' is a cast to bpchar.
+                "value" if node["NationalStringLiteral"].is_string() => {
+                    groups.push(("cast", vec![bounds(&Json::Object(fields.clone()))]));
+                }
+                "TypedString" | "Interval" => groups.push(("cast", vec![bounds(&node["value"])])),
+                _ => {}
+            }
+        }
+    });
+    groups
+}
+
+/// Places of constants (signs taken off), parameters and columns.
+fn their_leaves(parsed: &lex::Parsed, tree: &Json) -> Vec<usize> {
+    let mut leaves: Vec<usize> = constants(tree)
+        .into_iter()
+        .filter_map(|(at, _)| value_at(parsed.lexemes(), at))
+        .map(|l| l.start)
+        .collect();
     walk(tree, &mut |fields| {
         if let (Some(_), Some(at)) = (fields.get("fields"), fields.get("location").and_then(Json::as_u64)) {
             leaves.push(at as usize);
         }
     });
-    Some((*leaves.iter().min()?, *leaves.iter().max()?))
+    leaves
 }
 
-fn our_leaves(tree: &Json) -> Option<(usize, usize)> {
+fn our_leaves(tree: &Json) -> Vec<usize> {
     let mut leaves = Vec::new();
-    walk(tree, &mut |fields| {
-        if let Some((start, _)) = fields.get("span").and_then(range) {
-            leaves.push(start);
-        }
-    });
-    Some((*leaves.iter().min()?, *leaves.iter().max()?))
+    walk(tree, &mut |fields| leaves.extend(fields.get("span").and_then(range).map(|(start, _)| start)));
+    leaves
+}
+
+/// The value token of a constant, behind the signs and parentheses that were folded into it.
+fn value_at(lexemes: &[Lexeme], at: usize) -> Option<&Lexeme> {
+    let (index, _) = lexeme_at(lexemes, at).or_else(|| lexeme_at(lexemes, at.checked_sub(1)?))?;
+    lexemes[index..].iter().find(|l| !l.is_symbol(b'-') && !l.is_symbol(b'(')).filter(|l| l.is_value())
 }
 
 #[test]
