@@ -30,8 +30,10 @@ components() {
 }
 
 libclang() {
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || compgen -G '/usr/lib/*/libclang*.so*' >/dev/null ||
-        packages 'libclang' libclang-dev
+    # Not libclang-cpp, which is another library and often there; and with the headers of its compiler.
+    compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || packages 'libclang' libclang-dev
+    # PostgreSQL's sources, for the oracle's texts, are packed with it.
+    have bzip2 || packages 'bzip2' bzip2
 }
 
 # The folder of the newest server, or nothing.

@@ -113,7 +113,7 @@ SELECT id FROM users WHERE age = 0x10 OR age = 1_000
 => refuse 0A000 at 28: column public.users.age is encrypted, so it cannot meet an expression that is not in operator =
 
 SELECT id FROM users WHERE email ISNULL
-=> refuse 0A000 at 34: this statement names users, which has encrypted columns, and is not understood
+=> SELECT id FROM public.users WHERE email ISNULL
 
 SELECT id FROM users WHERE email NOTNULL
 => SELECT id FROM public.users WHERE email NOTNULL
@@ -332,7 +332,7 @@ SELECT id FROM users CROSS JOIN LATERAL unnest(ARRAY['secret']) AS s WHERE s = e
 => SELECT id FROM public.users CROSS JOIN LATERAL unnest(ARRAY[«users.email as text 'secret'»]) AS s WHERE s = email
 
 SELECT id FROM users WHERE email = (TABLE plain)
-=> refuse 0A000 at 43: this statement names users, which has encrypted columns, and is not understood
+=> refuse 0A000 at 28: column public.users.email is encrypted, so it cannot meet an expression that is not in operator =
 
 EXPLAIN ANALYZE INSERT INTO users (email) VALUES ('secret')
 => EXPLAIN ANALYZE INSERT INTO public.users (email) VALUES («users.email store 'secret'»)

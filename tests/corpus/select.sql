@@ -571,10 +571,18 @@ VALUES ('a', 1), ('b', 2)
 => forward
 
 TABLE users
-=> refuse 0A000 at 1: this statement names users, which has encrypted columns, and is not understood
+=> TABLE public.users
+2: users.email from users.2
+3: users.name from users.3
+4: users.ssn from users.4
+5: users.born from users.5
+6: users.active from users.6
+7: users.age from users.7
+8: users.score from users.8
+9: users.mood from users.9
 
 TABLE plain
-=> forward (unresolved)
+=> forward
 
 SELECT * FROM unnest($1::text[]) AS e JOIN users ON users.email = e
 => SELECT * FROM unnest($1::pg_catalog.bytea[]) AS e JOIN public.users ON users.email = e
