@@ -20,7 +20,7 @@ const MAX_DEPTH: usize = 16_000;
 /// A set operation counts as so many links: a level of whole queries takes more stack than one of expressions.
 const SET_OPERATION: usize = 4;
 /// Stack that one level of a tree may take, whoever walks it. Pages that are not touched cost nothing.
-const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 8 * 1024 };
+const STACK_PER_LEVEL: usize = if cfg!(debug_assertions) { 32 * 1024 } else { 16 * 1024 };
 /// Stack that is left for everything else.
 const STACK_BASE: usize = 512 * 1024;
 

@@ -54,6 +54,28 @@ fn each_statement_of_the_corpus_has_its_verdict() {
 }
 
 #[test]
+fn long_statements_do_not_overflow_a_small_stack() {
+    let terms = |n: usize, term: &str, glue: &str| vec![term; n].join(glue);
+    let cases = [
+        format!("SELECT id FROM users WHERE {}", terms(7_900, "email = 'a'", " OR ")),
+        format!("SELECT {} FROM users", terms(15_900, "id", " + ")),
+        terms(3_900, "SELECT email FROM users", " UNION ALL "),
+        format!("SELECT id FROM users WHERE email IN ({})", terms(20_000, "'a'", ",")),
+        format!("INSERT INTO users (id, email) VALUES {}", terms(5_000, "(1, 'a')", ",")),
+        format!("SELECT id FROM users WHERE {}email = 'a'{}", "(".repeat(100), ")".repeat(100)),
+    ];
+    let small = std::thread::Builder::new().stack_size(2 << 20);
+    let done = small.spawn(move || {
+        let database = database();
+        for statement in cases {
+            let shown = shown(&database, &statement);
+            assert!(shown.starts_with("=> SELECT") || shown.starts_with("=> INSERT"));
+        }
+    });
+    done.unwrap().join().unwrap();
+}
+
+#[test]
 fn problems_of_the_database_are_told_with_what_follows() {
     let problems: Vec<_> =
         database().problems.iter().map(|problem| (problem.consequence, problem.to_string())).collect();
