@@ -2,6 +2,9 @@
 
 use crate::datum::text::is_space;
 
+/// The server's limit: more fields than any date or interval has.
+const MAX_FIELDS: usize = 25;
+
 /// A piece of the text.
 pub(super) enum Field<'a> {
     /// Digits and letters joined by one kind of mark.
@@ -18,7 +21,7 @@ pub(super) enum Field<'a> {
     Name(&'a str),
 }
 
-/// Takes the text apart; `None` at a character that begins no field.
+/// Takes the text apart; `None` at a character that begins no field, for none and for too many.
 pub(super) fn split(input: &str) -> Option<Vec<Field<'_>>> {
     let mut fields = Vec::new();
     let mut rest = input;
@@ -57,9 +60,12 @@ pub(super) fn split(input: &str) -> Option<Vec<Field<'_>>> {
             }
             _ => return None,
         };
+        if fields.len() == MAX_FIELDS {
+            return None;
+        }
         fields.push(field);
     }
-    Some(fields)
+    (!fields.is_empty()).then_some(fields)
 }
 
 fn digits_first(rest: &str) -> (Field<'_>, &str) {

@@ -79,8 +79,6 @@ pub(in crate::datum) fn parse_timestamp(
 
 /// 1970-01-01.
 const EPOCH_DAYS: i32 = -10_957;
-/// More fields than any date has.
-const MAX_FIELDS: usize = 25;
 /// The widest offset in hours.
 const MAX_ZONE_HOURS: i64 = 15;
 
@@ -137,8 +135,7 @@ impl Fail {
 const FIELD: Fail = Fail::Field { order: false };
 
 fn read(input: &str, settings: &Settings, wanted: Wanted) -> Result<Moment, Fail> {
-    let fields =
-        split(input).filter(|fields| (1..=MAX_FIELDS).contains(&fields.len())).ok_or(Fail::Syntax)?;
+    let fields = split(input).ok_or(Fail::Syntax)?;
     let mut reader = Reader::new(settings.date_style.order, wanted);
     for field in fields {
         reader.field(field)?;

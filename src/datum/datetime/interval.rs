@@ -15,8 +15,6 @@ pub(super) const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
 pub(super) const MICROS_PER_HOUR: i64 = 60 * MICROS_PER_MINUTE;
 pub(super) const MONTHS_PER_YEAR: i64 = 12;
 const DAYS_PER_MONTH: i64 = 30;
-/// More fields than any interval has.
-const MAX_FIELDS: usize = 25;
 
 /// A span of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -251,8 +249,7 @@ fn whole(value: f64) -> i64 {
 
 /// Reads the fields from the last to the first, so that a unit is known before its number.
 fn parse_fields(input: &str, standard: bool) -> Result<Sums, Fail> {
-    let fields =
-        split(input).filter(|fields| (1..=MAX_FIELDS).contains(&fields.len())).ok_or(Fail::Syntax)?;
+    let fields = split(input).ok_or(Fail::Syntax)?;
     // In the SQL standard's style a leading minus is that of all fields, unless another has a sign.
     let mut signs = fields.iter().map(|field| match field {
         Field::Offset(text) | Field::Word(text) if text.starts_with(['+', '-']) => text.chars().next(),

@@ -1,4 +1,8 @@
 //! Time zones: the session's `TimeZone`, and zones written in a value.
+//!
+//! The database is the one built into the proxy. Where a government has changed its clocks between that
+//! release and the server's, local times of that zone after the change are read and printed by other rules
+//! than the server's. Times with an offset, and the binary format, depend on no zone.
 
 use std::fmt;
 
