@@ -63,6 +63,8 @@ pub(super) struct Constant {
     pub(super) tokens: Range<usize>,
     pub(super) ty: Ty,
     pub(super) casts: Vec<Cast>,
+    /// It is a result column without an alias, which PostgreSQL names by its last cast.
+    pub(super) is_output: bool,
 }
 
 /// Kinds of [`Constant`].
@@ -307,6 +309,7 @@ impl<'a> Analyzer<'a> {
             tokens: first..index + 1,
             ty,
             casts: Vec::new(),
+            is_output: false,
         });
         Some(self.constants.len() - 1)
     }

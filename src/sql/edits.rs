@@ -135,6 +135,9 @@ impl Analyzer<'_> {
             for cast in &constant.casts {
                 self.cast_edit(cast, class, matches!(role, Role::Array(_)), &mut edits);
             }
+            if constant.is_output {
+                self.name_edit(constant, &mut edits);
+            }
             match constant.kind {
                 ConstantKind::Null => {}
                 ConstantKind::Parameter(number) => {
@@ -341,6 +344,38 @@ impl Analyzer<'_> {
             (false, true) => format!("{}[]", storage_type(class.storage)),
         };
         edits.push(Edit { range, replacement: Replacement::Text(text) });
+    }
+
+    /// A result column keeps the name that PostgreSQL would have given it: that of its last cast.
+    fn name_edit(&mut self, constant: &Constant, edits: &mut Vec<Edit>) {
+        let name = match (constant.casts.last(), constant.kind) {
+            (Some(cast), _) => self.type_name(cast),
+            (None, ConstantKind::Parameter(_) | ConstantKind::Null) => return,
+            // Before PostgreSQL 15 a boolean was a cast of a string.
+            (None, ConstantKind::Bool) if self.schema.server_version() < 150_000 => Some("bool".to_owned()),
+            (None, ConstantKind::String | ConstantKind::Number | ConstantKind::Bool) => {
+                Some("?column?".to_owned())
+            }
+        };
+        let (Some(name), Some(range)) = (name, self.bytes(&constant.tokens)) else {
+            self.not_understood("the name of a result column");
+            return;
+        };
+        edits.push(Edit {
+            range: range.end..range.end,
+            // In quotes, since what follows may touch it.
+            replacement: Replacement::Text(format!(" AS \"{}\"", name.replace('"', "\"\""))),
+        });
+    }
+
+    /// The name of a cast's type as pg_catalog has it, or as it is written.
+    fn type_name(&self, cast: &Cast) -> Option<String> {
+        let own = cast.target.oid.and_then(typename::name_of).map(str::to_owned);
+        own.or_else(|| {
+            let written = self.parsed.lexemes().get(cast.target.tokens.clone())?;
+            let last = written.iter().rev().find(|lexeme| lexeme.is_identifier())?;
+            lex::identifier(last, self.text)
+        })
     }
 
     /// The role of a parameter is that of all its uses.

@@ -953,7 +953,7 @@ fn comparison(op: &BinaryOperator) -> Option<Meeting> {
 }
 
 /// Whether an expression is a constant in the sense of [`Analyzer::constant_index`].
-fn is_constant(expr: &Expr) -> bool {
+pub(super) fn is_constant(expr: &Expr) -> bool {
     match expr {
         Expr::TypedString(_) => true,
         Expr::Value(value) => {

@@ -9,7 +9,7 @@ use sqlparser::ast::{
 };
 
 use super::analysis::{Analyzer, Named};
-use super::expr::{argument, level};
+use super::expr::{argument, is_constant, level};
 use super::lex::{self, Parsed};
 use super::refusal::Reason;
 use super::scope::{Column, Columns, Ctes, Entry, Env, Found, From, Origin, Physical, Scope};
@@ -398,7 +398,13 @@ impl Analyzer<'_> {
             match item {
                 SelectItem::UnnamedExpr(expr) => {
                     let name = output_name(expr).unwrap_or_else(|| "?column?".to_owned());
+                    let before = self.constants.len();
                     columns.list.push(self.output(name, expr, env));
+                    if is_constant(expr)
+                        && let Some(constant) = self.constants.get_mut(before)
+                    {
+                        constant.is_output = true;
+                    }
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
                     columns.list.push(self.output(alias.value.clone(), expr, env));

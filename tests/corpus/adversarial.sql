@@ -128,10 +128,10 @@ SELECT id FROM users WHERE email = ANY(VALUES ('secret'))
 => refuse 0A000 at 28: column public.users.email is encrypted, so it cannot meet an expression that is not in operator = ANY
 
 SELECT id FROM users WHERE email = ANY(SELECT 'secret')
-=> SELECT id FROM public.users WHERE email = ANY(SELECT «users.email as text 'secret'»)
+=> SELECT id FROM public.users WHERE email = ANY(SELECT «users.email as text 'secret'» AS "?column?")
 
 SELECT id FROM users WHERE email = ANY(ARRAY(SELECT 'secret'))
-=> SELECT id FROM public.users WHERE email = ANY(ARRAY(SELECT «users.email as text 'secret'»))
+=> SELECT id FROM public.users WHERE email = ANY(ARRAY(SELECT «users.email as text 'secret'» AS "?column?"))
 
 SELECT id FROM users WHERE email = ANY(string_to_array('secret', ','))
 => refuse 0A000 at 28: column public.users.email is encrypted, so it cannot meet an expression that is not in operator = ANY
@@ -149,10 +149,10 @@ SELECT id FROM users WHERE ARRAY[email] @> ARRAY['secret']
 => refuse 0A000 at 34: operator @> cannot be carried out on encrypted column public.users.email
 
 SELECT id FROM users WHERE email IS NOT DISTINCT FROM (SELECT 'secret')
-=> SELECT id FROM public.users WHERE email IS NOT DISTINCT FROM (SELECT «users.email as text 'secret'»)
+=> SELECT id FROM public.users WHERE email IS NOT DISTINCT FROM (SELECT «users.email as text 'secret'» AS "?column?")
 
 SELECT id FROM users WHERE (SELECT 'secret') = email
-=> SELECT id FROM public.users WHERE (SELECT «users.email as text 'secret'») = email
+=> SELECT id FROM public.users WHERE (SELECT «users.email as text 'secret'» AS "?column?") = email
 
 SELECT id FROM users JOIN (SELECT 'secret' AS email) s USING (email)
 => SELECT id FROM public.users JOIN (SELECT «users.email as text 'secret'» AS email) s USING (email)
@@ -165,7 +165,7 @@ SELECT email FROM users WHERE id = 1 UNION SELECT name FROM plain
 => refuse 0A000 at 51: column public.users.email is encrypted, so it cannot meet an expression that is not in UNION
 
 SELECT x FROM (SELECT email AS x FROM users UNION ALL SELECT 'secret') s WHERE x = 'secret2'
-=> SELECT x FROM (SELECT email AS x FROM public.users UNION ALL SELECT «users.email store 'secret'») s WHERE x = «users.email 'secret2'»
+=> SELECT x FROM (SELECT email AS x FROM public.users UNION ALL SELECT «users.email store 'secret'» AS "?column?") s WHERE x = «users.email 'secret2'»
 1: users.email from nowhere
 
 SELECT coalesce(bio, email) FROM users
@@ -284,7 +284,7 @@ SELECT id FROM users u WHERE u.email = ALL (SELECT user_email FROM customers)
 => SELECT id FROM public.users u WHERE u.email = ALL (SELECT user_email FROM public.customers)
 
 SELECT id FROM users WHERE (email, 1) IN (SELECT 'secret', 1)
-=> SELECT id FROM public.users WHERE (email, 1) IN (SELECT «users.email as text 'secret'», 1)
+=> SELECT id FROM public.users WHERE (email, 1) IN (SELECT «users.email as text 'secret'» AS "?column?", 1)
 
 SELECT id FROM users WHERE (email, name) IN (('secret', lower('x')))
 => refuse 0A000 at 36: column public.users.name is encrypted, so it cannot meet an expression that is not in IN
@@ -300,7 +300,7 @@ SELECT id FROM users WHERE email = $1 UNION ALL SELECT id FROM plain WHERE name 
 => refuse 0A000 at 83: parameter $1 is used both for encrypted column public.users.email and as a value that is not encrypted
 
 SELECT $1::text, id FROM users WHERE email = $1::varchar
-=> SELECT $1::pg_catalog.bytea, id FROM public.users WHERE email = $1::pg_catalog.bytea
+=> SELECT $1::pg_catalog.bytea AS "text", id FROM public.users WHERE email = $1::pg_catalog.bytea
 $1: users.email as text
 1: users.email from nowhere
 
@@ -354,3 +354,20 @@ SELECT id FROM plain WHERE email = 'unterminated
 
 ;;; SELECT id FROM users WHERE email = 'secret';;
 => ;;; SELECT id FROM public.users WHERE email = «users.email 'secret'»;;
+
+--! The policy names one partition only; what would reach it through its parent is refused.
+
+UPDATE halves SET secret = 'secret'
+=> refuse 0A000 at 8: public.halves cannot be used: column secret is encrypted in public.half_one, which is a part of it, but not in itself; name public.halves in the policy instead
+
+SELECT secret FROM ONLY halves
+=> refuse 0A000 at 25: public.halves cannot be used: column secret is encrypted in public.half_one, which is a part of it, but not in itself; name public.halves in the policy instead
+
+INSERT INTO all_halves (secret) VALUES ('secret')
+=> refuse 0A000 at 13: public.all_halves cannot be used: its query cannot be carried out over encrypted columns: public.halves cannot be used: column secret is encrypted in public.half_one, which is a part of it, but not in itself; name public.halves in the policy instead
+
+UPDATE half_one SET secret = 'secret'
+=> UPDATE public.half_one SET secret = «half_one.secret store 'secret'»
+
+UPDATE half_two SET secret = 'plain'
+=> forward

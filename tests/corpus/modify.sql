@@ -77,7 +77,7 @@ INSERT INTO users (bio) SELECT user_email FROM customers
 => refuse 0A000 at 32: column public.customers.user_email is encrypted, so it cannot be stored in column bio, which is not
 
 INSERT INTO users (email, born) SELECT 'x', $1
-=> INSERT INTO public.users (email, born) SELECT «users.email store 'x'», $1
+=> INSERT INTO public.users (email, born) SELECT «users.email store 'x'» AS "?column?", $1
 $1: users.born store
 
 INSERT INTO archive (email, ssn, why) SELECT email, ssn, 'gone' FROM users WHERE id = $1

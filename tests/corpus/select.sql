@@ -435,7 +435,7 @@ SELECT email FROM users UNION SELECT user_email FROM customers
 1: users.email from nowhere
 
 SELECT email FROM users UNION ALL SELECT 'none'
-=> SELECT email FROM public.users UNION ALL SELECT «users.email store 'none'»
+=> SELECT email FROM public.users UNION ALL SELECT «users.email store 'none'» AS "?column?"
 1: users.email from nowhere
 
 SELECT ssn FROM users UNION ALL SELECT ssn FROM archive
@@ -813,3 +813,50 @@ SELECT score FROM users UNION ALL SELECT $1
 
 SELECT id::text, name::text FROM plain, users WHERE email = 'x'
 => refuse 42702 at 8: column reference "id" is ambiguous
+
+--! A result column keeps the name that PostgreSQL gives it.
+
+SELECT 'x' UNION SELECT email FROM users
+=> SELECT «users.email store 'x'» AS "?column?" UNION SELECT email FROM public.users
+1: users.email from nowhere
+
+SELECT 'x'::varchar::text UNION SELECT email FROM users
+=> SELECT «users.email store as text 'x'»::pg_catalog.bytea::pg_catalog.bytea AS "text" UNION SELECT email FROM public.users
+1: users.email from nowhere
+
+SELECT CAST(('x') AS character varying) UNION SELECT email FROM users
+=> SELECT CAST((«users.email store as varchar 'x'») AS pg_catalog.bytea) AS "varchar" UNION SELECT email FROM public.users
+1: users.email from nowhere
+
+SELECT $1::date UNION SELECT born FROM users
+=> SELECT $1::pg_catalog.bytea AS "date" UNION SELECT born FROM public.users
+$1: users.born store as date
+1: users.born from nowhere
+
+SELECT $1 UNION SELECT email FROM users
+=> SELECT $1 UNION SELECT email FROM public.users
+$1: users.email store
+1: users.email from nowhere
+
+SELECT date '2020-01-01'UNION SELECT born FROM users
+=> SELECT  «users.born store as date '2020-01-01'» AS "date"UNION SELECT born FROM public.users
+1: users.born from nowhere
+
+SELECT NULL::text UNION SELECT email FROM users
+=> SELECT NULL::pg_catalog.bytea AS "text" UNION SELECT email FROM public.users
+1: users.email from nowhere
+
+SELECT -5 UNION SELECT age FROM users
+=> SELECT «users.age store as int4 '-5'» AS "?column?" UNION SELECT age FROM public.users
+1: users.age from nowhere
+
+SELECT true UNION SELECT active FROM users
+=> SELECT «users.active store as bool 'true'» AS "?column?" UNION SELECT active FROM public.users
+1: users.active from nowhere
+
+SELECT 'sad'::public.mood UNION SELECT mood FROM users
+=> SELECT «users.mood store as 16500 'sad'»::pg_catalog.bytea AS "mood" UNION SELECT mood FROM public.users
+1: users.mood from nowhere
+
+SELECT (SELECT 'x'), 'y' FROM users WHERE (SELECT 'z') = email
+=> SELECT (SELECT 'x'), 'y' FROM public.users WHERE (SELECT «users.email as text 'z'» AS "?column?") = email

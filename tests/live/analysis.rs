@@ -81,6 +81,7 @@ fn plaintext(ddl: &str) -> String {
         ("actor bytea", "actor text"),
         ("\"Select\" bytea", "\"Select\" text"),
         ("amount bytea", "amount bigint"),
+        ("secret bytea", "secret text"),
         ("get_byte(email, 0) = 229 AND octet_length(email) >= 22", "true"),
         ("'\\x61'::bytea", "'a'"),
         ("$1::bytea", "$1"),

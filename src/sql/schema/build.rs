@@ -49,6 +49,7 @@ impl Schema {
         builder.tables();
         builder.sealed();
         builder.inherited();
+        builder.ancestors();
         builder.reached();
         builder.functions();
         builder.declared();
@@ -265,6 +266,34 @@ impl Builder<'_> {
             self.problem(&child.name, Some(&column), Consequence::Refused, message);
         }
         changed
+    }
+
+    /// A statement on a parent reads and writes the rows of its children, so one that shares a column with a
+    /// table of the policy must not be used unless its own column is encrypted.
+    fn ancestors(&mut self) {
+        for (child, table) in &self.policy.tables {
+            let mut open: Vec<Oid> =
+                self.schema.relations.get(child).map(|child| child.oid).into_iter().collect();
+            let mut seen = HashSet::new();
+            while let Some(relation) = open.pop().and_then(|oid| self.by_oid.get(&oid).copied()) {
+                open.extend(relation.parents.iter().filter(|parent| seen.insert(**parent)));
+                if relation.name == *child {
+                    continue;
+                }
+                let Some(ancestor) = self.relation_mut(&relation.name) else { continue };
+                let bare = ancestor.columns.iter().find(|column| {
+                    table.columns.contains_key(&column.name) && matches!(column.value, OutputValue::Plain)
+                });
+                let Some(column) = bare.map(|column| column.name.clone()) else { continue };
+                ancestor.is_protected = true;
+                let message = format!(
+                    "column {column} is encrypted in {child}, which is a part of it, but not in itself; \
+                     name {} in the policy instead",
+                    relation.name
+                );
+                self.problem(&relation.name, Some(&column), Consequence::Refused, message);
+            }
+        }
     }
 
     /// Relations whose rules (a view's query is one) read or write a protected one.

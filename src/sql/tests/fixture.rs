@@ -100,6 +100,7 @@ pub(super) fn policy() -> Policy {
         ("events", vec![("actor", text(Base::Text), det, "")]),
         ("Weird Table", vec![("Select", text(Base::Text), det, "")]),
         ("ledger", vec![("amount", text(Base::Int8), Mode::Ordered, "")]),
+        ("half_one", vec![("secret", text(Base::Text), det, "")]),
     ];
     let mut policy = Policy::default();
     for (table, columns) in tables {
@@ -174,6 +175,12 @@ pub(super) fn catalog() -> Catalog {
         rule_references: reads.to_vec(),
         ..table(oid, "public", name, columns)
     };
+    let mut halves = table(109, "public", "halves", &[("id", INT4), ("secret", BYTEA)]);
+    halves.kind = RelationKind::PartitionedTable;
+    let half = |oid, name| Relation {
+        parents: vec![109],
+        ..table(oid, "public", name, &[("id", INT4), ("secret", BYTEA)])
+    };
     Catalog {
         database: "app".to_owned(),
         server_version: 150_000,
@@ -206,6 +213,9 @@ pub(super) fn catalog() -> Catalog {
             ),
             events,
             partition,
+            halves,
+            half(110, "half_one"),
+            half(111, "half_two"),
             table(107, "public", "Weird Table", &[("id", INT4), ("Select", BYTEA), ("order", TEXT)]),
             table(108, "public", "ledger", &[("id", INT4), ("amount", BYTEA)]),
             table(201, "public", "plain", &[("id", INT4), ("name", TEXT), ("email", TEXT), ("n", INT4)]),
@@ -247,6 +257,13 @@ pub(super) fn catalog() -> Catalog {
                 &[("all", 1001)],
                 &[101],
                 " SELECT array_agg(users.email) AS \"all\" FROM public.users;",
+            ),
+            view(
+                307,
+                "all_halves",
+                &[("id", INT4), ("secret", BYTEA)],
+                &[109],
+                " SELECT halves.id,\n    halves.secret\n   FROM public.halves;",
             ),
             Relation { columns: Vec::new(), ..table(12, "pg_catalog", "pg_class", &[]) },
             Relation { columns: Vec::new(), ..table(13, "pg_catalog", "pg_attribute", &[]) },

@@ -80,7 +80,10 @@ fn problems_of_the_database_are_told_with_what_follows() {
     let problems: Vec<_> =
         database().problems.iter().map(|problem| (problem.consequence, problem.to_string())).collect();
     let view = "its query cannot be carried out over encrypted columns";
+    let half = "column secret is encrypted in public.half_one, which is a part of it, but not in itself; \
+                name public.halves in the policy instead";
     let expected = [
+        (Consequence::Refused, format!("public.halves.secret: {half}")),
         (
             Consequence::Refused,
             format!(
@@ -93,6 +96,7 @@ fn problems_of_the_database_are_told_with_what_follows() {
                 "public.admins: {view}: it compares an encrypted column with a constant that is not encrypted"
             ),
         ),
+        (Consequence::Refused, format!("public.all_halves: {view}: public.halves cannot be used: {half}")),
     ];
     assert_eq!(problems, expected);
 }
