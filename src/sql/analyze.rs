@@ -351,9 +351,9 @@ impl One<'_> {
         read_only: bool,
         name: String,
     ) -> Result<Carried, Refusal> {
-        if analyzer.protected.is_some()
-            && let Some(refusal) = analyzer.refusal.take()
-        {
+        // Where nothing protected was found, a column that does not exist is a sign of a misread statement: a key
+        // word that the parser took for a name (`SELECT a = 'b' AND FROM users`, where AND is an alias).
+        if let Some(refusal) = analyzer.refusal.take() {
             return Err(refusal);
         }
         if let Some(mut obstacle) = analyzer.obstacle.take() {

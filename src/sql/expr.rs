@@ -350,6 +350,10 @@ impl Analyzer<'_> {
         if ident.quote_style.is_none() && is_value_word(name) {
             return Ty::Plain;
         }
+        if ident.quote_style.is_none() && RESERVED.binary_search(&name.as_str()).is_ok() {
+            self.not_understood("a key word in the place of a column");
+            return Ty::Plain;
+        }
         // A key word since 16, and a column's name before.
         let is_system_user = name == "system_user" && ident.quote_style.is_none();
         let undefined = Reason::UndefinedColumn { name: format!("\"{name}\"") };
@@ -1012,6 +1016,80 @@ fn is_value_word(word: &str) -> bool {
             | "user"
     )
 }
+
+/// Key words that name no column without quotes, beside those that are values. The parser takes some of them for
+/// names where PostgreSQL reads another statement.
+///
+/// <https://www.postgresql.org/docs/current/sql-keywords-appendix.html>
+const RESERVED: [&str; 67] = [
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "column",
+    "constraint",
+    "create",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "in",
+    "initially",
+    "intersect",
+    "into",
+    "lateral",
+    "leading",
+    "limit",
+    "not",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "select",
+    "some",
+    "symmetric",
+    "table",
+    "then",
+    "to",
+    "trailing",
+    "true",
+    "union",
+    "unique",
+    "using",
+    "variadic",
+    "when",
+    "where",
+    "window",
+    "with",
+];
 
 /// Functions of PostgreSQL's own that change nothing, so that a SELECT that calls them may be answered by an
 /// error at any row.

@@ -371,3 +371,15 @@ UPDATE half_one SET secret = 'secret'
 
 UPDATE half_two SET secret = 'plain'
 => forward
+
+SELECT email = 'secret' AND FROM users
+=> refuse 42703 at 8: column "email" does not exist
+
+SELECT count(*) AND FROM users WHERE email = 'secret'
+=> refuse 42703 at 38: column "email" does not exist
+
+SELECT 1 OR FROM users
+=> refuse 0A000 at 13: a key word in the place of a column is not supported in a statement that names users
+
+SELECT id, (SELECT user_email = 'secret' AND FROM customers c2) FROM customers
+=> refuse 0A000 at 61: this statement names customers, which has encrypted columns, and is not understood

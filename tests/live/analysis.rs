@@ -234,3 +234,198 @@ fn declared(parameter: &Parameter) -> u32 {
         },
     }
 }
+
+/// Statements made from those of the corpus by moving their tokens about.
+struct Mutants {
+    pieces: Vec<Vec<String>>,
+    state: u64,
+}
+
+impl Mutants {
+    fn new(seed: u64) -> Self {
+        // Ordered columns cannot be in a policy yet.
+        let known = statements().into_iter().filter(|(statement, _)| !statement.contains("ledger"));
+        let pieces = known.filter_map(|(statement, _)| {
+            let lexemes = pgseal::sql::lex::tokenize(&statement).ok()?;
+            // EXPLAIN takes no parameters: constants stand for them.
+            let texts = lexemes.iter().map(|lexeme| match lexeme.text(&statement) {
+                parameter if parameter.starts_with('$') && !parameter.starts_with("$$") => "'p'".to_owned(),
+                text => text.to_owned(),
+            });
+            Some(texts.collect())
+        });
+        Self { pieces: pieces.collect(), state: seed }
+    }
+
+    /// Xorshift: the same mutants in every run.
+    fn below(&mut self, bound: usize) -> usize {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        usize::try_from(self.state % bound.max(1) as u64).unwrap()
+    }
+
+    fn any_piece(&mut self) -> String {
+        const WORDS: [&str; 40] = [
+            "AND",
+            "OR",
+            "NOT",
+            "AS",
+            "ON",
+            "IN",
+            "IS",
+            "FROM",
+            "WHERE",
+            "SELECT",
+            "DISTINCT",
+            "ALL",
+            "ANY",
+            "ONLY",
+            "LATERAL",
+            "USING",
+            "JOIN",
+            "LEFT",
+            "NATURAL",
+            "CROSS",
+            "WITH",
+            "RECURSIVE",
+            "VALUES",
+            "UNION",
+            "ORDER",
+            "BY",
+            "LIMIT",
+            "CASE",
+            "END",
+            "TABLE",
+            "users",
+            "email",
+            "'secret'",
+            "=",
+            ",",
+            "(",
+            ")",
+            "*",
+            ".",
+            "::",
+        ];
+        if self.below(2) == 0 {
+            return WORDS[self.below(WORDS.len())].to_owned();
+        }
+        let statement = self.below(self.pieces.len());
+        let piece = self.below(self.pieces[statement].len());
+        self.pieces[statement][piece].clone()
+    }
+
+    /// Some tokens of another statement, from a place on.
+    fn run(&mut self) -> Vec<String> {
+        let statement = self.below(self.pieces.len());
+        let (from, length) = (self.below(self.pieces[statement].len()), 1 + self.below(8));
+        self.pieces[statement].iter().skip(from).take(length).cloned().collect()
+    }
+
+    fn statement(&mut self) -> String {
+        let chosen = self.below(self.pieces.len());
+        let mut pieces = self.pieces[chosen].clone();
+        for _ in 0..1 + self.below(3) {
+            let at = self.below(pieces.len());
+            match self.below(6) {
+                0 if pieces.len() > 1 => drop(pieces.remove(at)),
+                1 => pieces.insert(at, self.any_piece()),
+                2 => {
+                    let run = self.run();
+                    pieces.splice(at..at, run);
+                }
+                3 => {
+                    let run = self.run();
+                    let end = (at + run.len()).min(pieces.len());
+                    pieces.splice(at..end, run);
+                }
+                4 => {
+                    let other = self.below(pieces.len());
+                    pieces.swap(at, other);
+                }
+                _ => pieces[at] = self.any_piece(),
+            }
+        }
+        pieces.join(" ")
+    }
+}
+
+/// How many mutants are tried: enough for some hundred that the server understands. `PGSEAL_MUTANTS` and
+/// `PGSEAL_SEED` ask for more and others.
+const MUTANTS: usize = 12_000;
+
+#[test]
+fn no_mutant_of_the_corpus_carries_a_plaintext_past_the_analysis() {
+    let cluster = Cluster::shared();
+    let mut client = cluster.connect(&cluster.database("mutants"));
+    client.run(include_str!("../corpus/database.ddl"));
+    let policy = Policy::parse(include_str!("../corpus/policy.toml"), "policy.toml").unwrap();
+    let (schema, _) = Schema::build(&policy, &catalog(&mut client));
+    let search_path = ["pg_catalog".to_owned(), "public".to_owned()];
+    let cx = Context {
+        schema: &schema,
+        search_path: &search_path,
+        standard_conforming_strings: true,
+        utf8: true,
+        is_protected_plan: &|name| name == "sealed_plan",
+    };
+    let seed = std::env::var("PGSEAL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
+    let mut mutants = Mutants::new(seed);
+    let (mut understood, mut leaks) = ([0, 0], Vec::new());
+    let count = std::env::var("PGSEAL_MUTANTS").ok().and_then(|count| count.parse().ok()).unwrap_or(MUTANTS);
+    for _ in 0..count {
+        let statement = mutants.statement();
+        let verdict = analyze(&statement, Arrival::Query, &cx);
+        let (sent, is_forwarded) = match &verdict {
+            Verdict::Refuse(_) => continue,
+            Verdict::Forward(_) => (statement.clone(), true),
+            Verdict::Rewrite(plan) => (edited(plan, &statement), false),
+        };
+        let explains = ["select", "insert", "update", "delete", "with", "merge", "values", "table", "("];
+        let lower = sent.trim_start().to_ascii_lowercase();
+        if sent.contains(';') || sent.contains('$') || !explains.iter().any(|first| lower.starts_with(first))
+        {
+            continue;
+        }
+        // Planning is enough to see what the server compares with what.
+        let frames = client.query(&format!("EXPLAIN (VERBOSE, COSTS OFF) {sent}"));
+        if frames.iter().any(|frame| frame.tag == b'E') {
+            continue;
+        }
+        let rows = frames.iter().filter(|frame| frame.tag == b'D').flat_map(|frame| frame.values());
+        let lines: Vec<_> = rows.flatten().map(|line| String::from_utf8_lossy(&line).into_owned()).collect();
+        let plan = lines.join("\n");
+        understood[usize::from(is_forwarded)] += 1;
+        // A constant that is bytea by its own words belongs to no column.
+        let has_bytea = statement.to_ascii_lowercase().contains("bytea");
+        if !has_bytea && let Some(why) = leak(&plan, is_forwarded) {
+            leaks.push(format!("{statement}\n{sent}\n{why}\n{plan}\n"));
+        }
+    }
+    let [rewritten, forwarded] = understood;
+    assert!(leaks.is_empty(), "{} of {rewritten} and {forwarded}:\n{}", leaks.len(), leaks.join("\n"));
+    assert!(
+        rewritten > 100 && forwarded > 10,
+        "only {rewritten} and {forwarded} were understood by the server"
+    );
+}
+
+/// What in a plan shows that a value went to the server in clear, or that a protected table was reached.
+fn leak(plan: &str, is_forwarded: bool) -> Option<String> {
+    const PROTECTED: [&str; 7] =
+        ["users", "customers", "notes", "archive", "events", "events_2024", "\"Weird Table\""];
+    if is_forwarded
+        && let Some(table) = PROTECTED.iter().find(|table| plan.contains(&format!(" on public.{table}")))
+    {
+        return Some(format!("reaches {table}"));
+    }
+    if is_forwarded {
+        return None;
+    }
+    let constants = plan.match_indices("'\\x").map(|(at, _)| plan.get(at..).unwrap_or_default());
+    let clear = constants
+        .filter(|constant| !constant.starts_with("'\\xe511"))
+        .find(|constant| constant.split_once("'::").is_some_and(|(_, ty)| ty.starts_with("bytea")));
+    clear.map(|constant| format!("sends {}", constant.chars().take(40).collect::<String>()))
+}

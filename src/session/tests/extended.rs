@@ -133,11 +133,8 @@ fn a_row_limit_suspends_a_portal_and_its_rows_are_opened_all_the_same() {
         p.server(&[row(&[Some(a.as_bytes())]), bare(b's'), ready('T')].concat());
         p.client(&[execute("c", 0), bare(b'S')].concat());
         p.server(&[row(&[Some(b.as_bytes())]), complete("SELECT 1"), ready('T')].concat());
-        let rows: Vec<_> = p
-            .told()
-            .into_iter()
-            .filter(|l| l.starts_with("DataRow") || l.starts_with("Portal"))
-            .collect();
+        let rows: Vec<_> =
+            p.told().into_iter().filter(|l| l.starts_with("DataRow") || l.starts_with("Portal")).collect();
         assert_eq!(rows, [r#"DataRow ["a"]"#, "PortalSuspended", r#"DataRow ["b"]"#]);
     });
 }

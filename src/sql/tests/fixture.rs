@@ -181,7 +181,8 @@ pub(super) fn catalog() -> Catalog {
         parents: vec![109],
         ..table(oid, "public", name, &[("id", INT4), ("secret", BYTEA)])
     };
-    Catalog {
+    let own = |(oid, (schema, name)): (Oid, &(&str, &str))| table(oid, schema, name, &[]);
+    let mut catalog = Catalog {
         database: "app".to_owned(),
         server_version: 150_000,
         relations: vec![
@@ -265,9 +266,6 @@ pub(super) fn catalog() -> Catalog {
                 &[109],
                 " SELECT halves.id,\n    halves.secret\n   FROM public.halves;",
             ),
-            Relation { columns: Vec::new(), ..table(12, "pg_catalog", "pg_class", &[]) },
-            Relation { columns: Vec::new(), ..table(13, "pg_catalog", "pg_attribute", &[]) },
-            Relation { columns: Vec::new(), ..table(14, "information_schema", "columns", &[]) },
         ],
         types: vec![NamedType {
             oid: MOOD,
@@ -282,8 +280,25 @@ pub(super) fn catalog() -> Catalog {
             function(404, "harmless", "SELECT 1", None),
             function(405, "moves", "SELECT set_config('search_path', $1, false)", None),
         ],
-    }
+    };
+    catalog.relations.extend((1..).zip(&OWN).map(own));
+    catalog
 }
+
+/// Some of PostgreSQL's own relations, which come without columns.
+const OWN: [(&str, &str); 11] = [
+    ("pg_catalog", "pg_class"),
+    ("pg_catalog", "pg_namespace"),
+    ("pg_catalog", "pg_am"),
+    ("pg_catalog", "pg_type"),
+    ("pg_catalog", "pg_attribute"),
+    ("pg_catalog", "pg_attrdef"),
+    ("pg_catalog", "pg_collation"),
+    ("information_schema", "tables"),
+    ("information_schema", "columns"),
+    ("information_schema", "table_constraints"),
+    ("information_schema", "key_column_usage"),
+];
 
 pub(super) fn table(oid: Oid, schema: &str, name: &str, columns: &[(&str, Oid)]) -> Relation {
     let columns = columns.iter().zip(1..).map(|((name, type_oid), number)| Attribute {
