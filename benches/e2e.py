@@ -166,7 +166,7 @@ def psql(port, sql):
 
 
 @contextlib.contextmanager
-def postgres(folder, schema):
+def postgres(folder, schema, settings=()):
     """A private server in `folder` with this schema; gives its port."""
     as_user = {}
     if os.getuid() == 0:
@@ -179,7 +179,7 @@ def postgres(folder, schema):
     initdb = [programs() / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
     command = [programs() / "postgres", "-D", data, "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1",
-               "-c", "fsync=off", "-c", "autovacuum=off"]
+               "-c", "fsync=off", "-c", "autovacuum=off", *(word for setting in settings for word in ("-c", setting))]
     with running(command, port, folder / "postgres.log", signal.SIGINT, **as_user):
         while subprocess.run([programs() / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode:
             time.sleep(0.05)
