@@ -13,6 +13,7 @@ use super::{End, HIGH_WATER, Phase, Session, Step, Tools};
 use crate::datum::Oid;
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::sql::{self, Arrival, Context, Effects, Verdict};
+use crate::wire::backend::TransactionStatus;
 use crate::wire::frame::HEAD;
 use crate::wire::frontend::{self, Bind, Execute, Formats, Parse, Target};
 use crate::wire::{Head, Reader, Side, WireError};
@@ -99,6 +100,12 @@ impl Session {
         }
         match head.tag {
             b'd' | b'c' | b'f' => return Ok(self.copy_frame(head)),
+            // The server looks at the type, and gives up.
+            tag if self.copying_in && !matches!(tag, b'S' | b'H' | b'X') => {
+                frontend::write_bare(&mut self.to_server, tag);
+                self.from_client = super::Passing { left: head.total, dropped: true };
+                return Ok(Step::Done);
+            }
             b'B' if head.total > STREAMED => {
                 if let Some(step) = self.long_bind(head, input, tools) {
                     return Ok(step);
@@ -109,6 +116,12 @@ impl Session {
         }
         let Some(body) = head.body(input) else { return Ok(Step::More) };
         let frame = input.get(..head.total).unwrap_or_default();
+        // What is missing is read before a pipeline begins: in the middle of one it would be read in its
+        // transaction.
+        let begins = !self.unsynced && matches!(head.tag, b'B' | b'C' | b'D' | b'E');
+        if begins && matches!(self.readiness(tools), Readiness::Wait) {
+            return Ok(Step::Stall);
+        }
         let step = match head.tag {
             b'Q' => self.query(body, frame, tools)?,
             b'P' => self.parse(body, frame, tools)?,
@@ -442,8 +455,14 @@ impl Session {
     /// COPY that was refused.
     fn copy_frame(&mut self, head: Head) -> Step {
         if !self.copying_in && !self.queue.is_empty() {
+            if self.unsynced && !self.flushed {
+                // Else the server would keep its replies, and wait for more.
+                frontend::write_bare(&mut self.to_server, b'H');
+                self.flushed = true;
+            }
             return Step::Stall;
         }
+        self.flushed = false;
         self.from_client = super::Passing { left: head.total, dropped: !self.copying_in };
         if head.tag != b'd' {
             self.copying_in = false;
@@ -477,13 +496,24 @@ impl Session {
     /// What is to be done with a text; `declared` for one that came by Parse.
     fn judge(&mut self, text: &str, utf8: bool, declared: Option<&[Oid]>, tools: &mut Tools<'_>) -> Judged {
         let kind = if declared.is_some() { Kind::Parse } else { Kind::Query };
+        // To read the catalog inside a transaction might get in the way of these: SET TRANSACTION has to come
+        // before any query, and the end of a transaction makes what was read in it void.
+        if (self.unsynced || self.status != TransactionStatus::Idle)
+            && !self.knowledge.is_complete()
+            && let Some(effects) = sql::without_catalog(text)
+        {
+            return Judged::Verdict(Verdict::Forward(sql::Untouched { effects, unresolved: false }), None);
+        }
         let basis = match self.readiness(tools) {
             Readiness::Go(basis) => basis,
             Readiness::Wait => return Judged::Wait,
             Readiness::Refused(error) => {
                 return Judged::Refused(without_catalog(kind, error));
             }
-            Readiness::InFailedTransaction => return self.judge_in_failed_transaction(text, kind),
+            // The server refuses it whatever it holds, so it need not see it.
+            Readiness::InFailedTransaction => {
+                return Judged::Refused(stand_in(kind, in_failed_transaction(), "failed transaction"));
+            }
         };
         let verdict = self.analyse(text, utf8, declared, &basis, tools);
         let fresh = match &verdict {
@@ -496,18 +526,6 @@ impl Session {
             Step::Done => Judged::Verdict(verdict, Some(basis)),
             Step::More | Step::Stall => Judged::Wait,
         }
-    }
-
-    /// In a failed transaction only its end is carried out, and that names nothing.
-    fn judge_in_failed_transaction(&self, text: &str, kind: Kind) -> Judged {
-        let word = text.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-        let ends = ["rollback", "commit", "end", "abort"].iter().any(|w| word.eq_ignore_ascii_case(w));
-        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b" \t\r\n_;".contains(&b));
-        if ends && plain {
-            let effects = Effects { transaction_end: true, ..Effects::default() };
-            return Judged::Verdict(Verdict::Forward(sql::Untouched { effects, unresolved: false }), None);
-        }
-        Judged::Refused(stand_in(kind, in_failed_transaction(), "failed transaction"))
     }
 
     fn analyse(

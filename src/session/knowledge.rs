@@ -119,6 +119,13 @@ impl Knowledge {
         self.flight.as_ref().is_some_and(|f| f.flushed)
     }
 
+    /// The server has discarded all that was not behind a Sync.
+    pub(super) fn flight_discarded(&mut self) {
+        if self.is_flushed_flight() {
+            self.flight = None;
+        }
+    }
+
     /// The schema for a look at a result's origins.
     pub(super) fn schema(&self) -> Option<&Arc<Schema>> {
         self.schema.as_ref().map(|v| &v.schema)
@@ -162,6 +169,11 @@ impl Knowledge {
     /// The server reports another search path (from version 18 on).
     pub(super) fn search_path_changed(&mut self) {
         self.search_path = None;
+    }
+
+    /// True if a statement could be analysed now.
+    pub(super) fn is_complete(&self) -> bool {
+        self.schema.is_some() && !self.schema_dirty && self.search_path.is_some()
     }
 
     fn basis(&self) -> Option<Basis> {

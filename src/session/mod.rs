@@ -161,6 +161,8 @@ pub struct Session {
     skipping: bool,
     /// A COPY in that direction is under way: the client may send data.
     copying_in: bool,
+    /// The client's COPY data waits, and the server was asked by Flush for the replies that are due before.
+    flushed: bool,
     /// The open block has to fail before ReadyForQuery is passed on; `Some(true)` once the text that fails it
     /// was sent.
     poison: Option<bool>,
@@ -199,6 +201,7 @@ impl Session {
             executes: 0,
             skipping: false,
             copying_in: false,
+            flushed: false,
             poison: None,
             statements: HashMap::new(),
             portals: HashMap::new(),

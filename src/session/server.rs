@@ -391,7 +391,11 @@ impl Session {
             for undo in self.queue.discard_to_sync() {
                 self.undo(undo);
             }
-            self.skipping |= self.queue.is_empty() && self.unsynced;
+            if self.queue.is_empty() {
+                // Without a Sync it discards what comes next as well, a Query among it.
+                self.skipping = true;
+                self.knowledge.flight_discarded();
+            }
         }
         Ok(())
     }

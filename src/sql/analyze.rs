@@ -32,6 +32,39 @@ pub fn analyze(text: &str, _arrival: Arrival<'_>, cx: &Context<'_>) -> Verdict {
     }
 }
 
+/// What a text does that is forwarded whatever the catalog holds: transaction control and settings, without
+/// strings. `None` for every other text.
+pub fn without_catalog(text: &str) -> Option<Effects> {
+    use StatementKind as Kind;
+    let lexemes = lex::tokenize(text).ok()?;
+    let plain = lexemes.iter().all(|lexeme| {
+        use lex::LexemeKind::{Integer, Numeric, Operator, QuotedWord, Symbol, Word};
+        // With standard_conforming_strings off, a string may end elsewhere.
+        matches!(lexeme.kind, Word | QuotedWord | Integer | Numeric | Symbol(_) | Operator)
+    });
+    if !plain {
+        return None;
+    }
+    let mut effects = Effects::default();
+    for range in lex::split(text, &lexemes) {
+        let head = kinds::classify(text, lexemes.get(range)?);
+        match head.kind {
+            Kind::Begin
+            | Kind::Commit
+            | Kind::Rollback
+            | Kind::RollbackTo
+            | Kind::Savepoint
+            | Kind::Release
+            | Kind::SetTransaction
+            | Kind::Set
+            | Kind::Reset
+            | Kind::Show => effects = effects.and(head.effects),
+            _ => return None,
+        }
+    }
+    Some(effects)
+}
+
 fn verdict(text: &str, cx: &Context<'_>) -> Result<Verdict, Refusal> {
     let lexemes = match lex::tokenize(text) {
         Ok(lexemes) if cx.standard_conforming_strings => lexemes,

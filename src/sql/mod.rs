@@ -24,7 +24,7 @@ mod view;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use analyze::analyze;
+pub use analyze::{analyze, without_catalog};
 pub use describe::describe;
 pub use refusal::{Reason, Refusal};
 pub use replication::is_safe_for_replication;

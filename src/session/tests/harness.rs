@@ -431,6 +431,11 @@ pub(super) fn bare(tag: u8) -> Vec<u8> {
 
 // -- frames of the server
 
+/// A frame of any type around any body.
+pub(super) fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
+    built(|out| message(out, tag, |b| b.put_slice(body)))
+}
+
 pub(super) fn auth_ok() -> Vec<u8> {
     built(|out| message(out, b'R', |b| b.put_u32(0)))
 }

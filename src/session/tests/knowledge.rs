@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::harness::*;
 use crate::session::LEASE;
+use crate::wire::frontend::Target;
 
 #[test]
 fn the_search_path_is_read_before_the_first_statement_and_after_what_may_change_it() {
@@ -105,4 +106,48 @@ fn a_prepared_statement_whose_names_have_moved_is_not_bound() {
     assert!(sent[0].contains("! refused by pgseal"), "{sent:?}");
     p.server(&[error("26000", &[]), ready('I')].concat());
     assert!(p.told()[0].contains("cached plan must not change result type"));
+}
+
+#[test]
+fn a_look_that_the_server_discards_behind_an_error_is_begun_again() {
+    let mut p = Peers::ready(usize::MAX, POLICY);
+    p.client(&query("select v from plain"));
+    p.server(&[complete("SELECT 0"), ready('I')].concat());
+    p.answering = false;
+    p.client(&[parse("", "create table t ()", &[]), bind("", "", &[]), execute("", 0)].concat());
+    p.client(&[parse("", "select v from plain", &[]), bare(b'S'), query("select v from plain")].concat());
+    p.to_server();
+    p.server(&[bare(b'1'), bare(b'2'), error("42P07", &[])].concat());
+    assert_eq!(p.to_server(), ["Sync"]);
+    p.server(&ready('I'));
+    assert!(p.to_server()[0].starts_with("Close"));
+    assert!(p.session.is_stalled());
+}
+
+#[test]
+fn what_is_missing_is_read_before_a_pipeline_begins() {
+    let mut p = Peers::ready(usize::MAX, POLICY);
+    p.answering = false;
+    p.client(&[close(Target::Statement(b"s")), parse("s", "begin", &[])].concat());
+    let flight = p.to_server();
+    assert_eq!(flight.last().unwrap(), "Sync");
+    assert!(flight.iter().all(|line| !line.contains("begin")));
+}
+
+#[test]
+fn transaction_control_inside_a_transaction_needs_no_look() {
+    let mut p = Peers::ready(usize::MAX, POLICY);
+    p.client(&query("begin"));
+    p.server(&[complete("BEGIN"), ready('T')].concat());
+    p.client(&query("set local search_path = other"));
+    p.server(&[complete("SET"), ready('T')].concat());
+    p.to_server();
+    p.answering = false;
+    for text in ["set transaction isolation level serializable", "savepoint a", "commit"] {
+        p.client(&query(text));
+        assert_eq!(p.to_server(), [format!("Query {text}")]);
+        p.server(&[complete("X"), ready('T')].concat());
+    }
+    p.client(&query("select v from plain"));
+    assert!(p.to_server()[0].starts_with("Close"));
 }
