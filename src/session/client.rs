@@ -143,6 +143,7 @@ impl Session {
             }
         };
         if step == Step::Done {
+            self.knowledge.served();
             input.advance(head.total);
         }
         Ok(step)

@@ -74,6 +74,8 @@ pub(super) struct Knowledge {
     /// The same for the catalog.
     changed_catalog: bool,
     flight: Option<Flight>,
+    /// The catalog was read for the statement that waits: to it, it is fresh however long the reading took.
+    just_read: bool,
     /// A flight failed: the answer to the statement that waits for it.
     failed: Option<ClientError>,
 }
@@ -129,6 +131,11 @@ impl Knowledge {
     /// The schema for a look at a result's origins.
     pub(super) fn schema(&self) -> Option<&Arc<Schema>> {
         self.schema.as_ref().map(|v| &v.schema)
+    }
+
+    /// The statement that waited goes on.
+    pub(super) fn served(&mut self) {
+        self.just_read = false;
     }
 
     /// Notes what a statement that is being sent may change.
@@ -223,7 +230,7 @@ impl Session {
             TransactionStatus::Idle => !self.unsynced || unresolved,
             TransactionStatus::Open => unresolved,
         };
-        if !stale || !possible {
+        if !stale || !possible || self.knowledge.just_read {
             return Step::Done;
         }
         if !self.unsynced && !self.queue.is_empty() {
@@ -371,6 +378,7 @@ impl Session {
                     self.knowledge.schema = Some(version);
                     self.knowledge.private = flight.private;
                     self.knowledge.schema_dirty = false;
+                    self.knowledge.just_read = true;
                 }
                 Err(error) => {
                     tracing::error!(%error, "the catalog cannot be read");

@@ -197,11 +197,11 @@ fn malformed_messages_end_the_session() {
 fn stray_copy_data_in_a_pipeline_asks_for_the_replies_that_it_waits_for() {
     transcript(|p| {
         p.client(&[parse("", "select v from plain", &[]), frame(b'd', b"1\n"), bare(b'S')].concat());
-        assert_eq!(p.to_server(), [r#"Parse "" select v from plain []"#, "Flush"]);
+        assert_eq!(p.sent(), [r#"Parse "" select v from plain []"#, "Flush"]);
         p.server(&bare(b'1'));
-        assert_eq!(p.to_server(), ["Sync"]);
+        assert_eq!(p.sent(), ["Sync"]);
         p.server(&ready('I'));
-        assert_eq!(p.to_client(), ["ParseComplete", "Ready I"]);
+        assert_eq!(p.told(), ["ParseComplete", "Ready I"]);
     });
 }
 
@@ -209,12 +209,12 @@ fn stray_copy_data_in_a_pipeline_asks_for_the_replies_that_it_waits_for() {
 fn a_query_behind_an_error_without_a_sync_is_discarded_too() {
     transcript(|p| {
         p.client(&[parse("", "selec", &[]), query("select v from plain")].concat());
-        p.to_server();
+        p.sent();
         p.server(&error("42601", &[]));
         p.client(&[query("select v from plain"), bare(b'S'), query("select v from plain")].concat());
-        assert_eq!(p.to_server(), ["Sync", "Query select v from plain"]);
+        assert_eq!(p.sent(), ["Sync", "Query select v from plain"]);
         p.server(&[ready('I'), complete("SELECT 0"), ready('I')].concat());
-        assert_eq!(p.to_client()[1..], ["Ready I", "CommandComplete SELECT 0", "Ready I"]);
+        assert_eq!(p.told()[1..], ["Ready I", "CommandComplete SELECT 0", "Ready I"]);
     });
 }
 
@@ -222,9 +222,9 @@ fn a_query_behind_an_error_without_a_sync_is_discarded_too() {
 fn a_message_that_copy_does_not_allow_is_not_shown_to_the_server() {
     transcript(|p| {
         p.client(&query("copy plain from stdin"));
-        p.to_server();
+        p.sent();
         p.server(&frame(b'G', &[0, 0, 0]));
         p.client(&query("select 'canary'"));
-        assert_eq!(p.to_server_bytes(), bare(b'Q'));
+        assert_eq!(p.sent_bytes(), bare(b'Q'));
     });
 }

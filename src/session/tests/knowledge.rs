@@ -116,11 +116,11 @@ fn a_look_that_the_server_discards_behind_an_error_is_begun_again() {
     p.answering = false;
     p.client(&[parse("", "create table t ()", &[]), bind("", "", &[]), execute("", 0)].concat());
     p.client(&[parse("", "select v from plain", &[]), bare(b'S'), query("select v from plain")].concat());
-    p.to_server();
+    p.sent();
     p.server(&[bare(b'1'), bare(b'2'), error("42P07", &[])].concat());
-    assert_eq!(p.to_server(), ["Sync"]);
+    assert_eq!(p.sent(), ["Sync"]);
     p.server(&ready('I'));
-    assert!(p.to_server()[0].starts_with("Close"));
+    assert!(p.sent()[0].starts_with("Close"));
     assert!(p.session.is_stalled());
 }
 
@@ -129,7 +129,7 @@ fn what_is_missing_is_read_before_a_pipeline_begins() {
     let mut p = Peers::ready(usize::MAX, POLICY);
     p.answering = false;
     p.client(&[close(Target::Statement(b"s")), parse("s", "begin", &[])].concat());
-    let flight = p.to_server();
+    let flight = p.sent();
     assert_eq!(flight.last().unwrap(), "Sync");
     assert!(flight.iter().all(|line| !line.contains("begin")));
 }
@@ -141,13 +141,29 @@ fn transaction_control_inside_a_transaction_needs_no_look() {
     p.server(&[complete("BEGIN"), ready('T')].concat());
     p.client(&query("set local search_path = other"));
     p.server(&[complete("SET"), ready('T')].concat());
-    p.to_server();
+    p.sent();
     p.answering = false;
     for text in ["set transaction isolation level serializable", "savepoint a", "commit"] {
         p.client(&query(text));
-        assert_eq!(p.to_server(), [format!("Query {text}")]);
+        assert_eq!(p.sent(), [format!("Query {text}")]);
         p.server(&[complete("X"), ready('T')].concat());
     }
     p.client(&query("select v from plain"));
-    assert!(p.to_server()[0].starts_with("Close"));
+    assert!(p.sent()[0].starts_with("Close"));
+}
+
+#[test]
+fn a_catalog_that_takes_long_to_read_is_read_once_for_a_statement() {
+    let mut p = Peers::ready(usize::MAX, POLICY);
+    p.client(&query("select v from plain"));
+    p.server(&[complete("SELECT 0"), ready('I')].concat());
+    p.sent();
+    p.pass(LEASE * 2);
+    p.answering = false;
+    p.client(&query("select email from users"));
+    let flight = p.sent_bytes();
+    p.pass(LEASE * 2);
+    let answer = p.answer(&flight);
+    p.server(&answer);
+    assert!(p.sent()[0].starts_with("Query"), "no other look");
 }
