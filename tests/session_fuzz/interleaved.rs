@@ -380,7 +380,7 @@ impl Twins {
     fn start(policy: &str, protected_type: &str) -> Self {
         let (direct, behind) = (Cluster::start(), Cluster::start());
         let proxy = Proxy::start(behind.address(), policy);
-        let twins = Self { direct, proxy, behind: behind };
+        let twins = Self { direct, proxy, behind };
         for (cluster, ty) in [(&twins.direct, "text"), (&twins.behind, protected_type)] {
             cluster.connect("postgres").run("CREATE DATABASE fuzz");
             cluster.connect("fuzz").run(&SCHEMA.replace("{}", ty));
