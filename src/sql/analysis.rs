@@ -1,6 +1,6 @@
 //! The state of one statement's analysis: names, constants and the first thing that speaks against it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,6 +35,8 @@ pub(super) struct Analyzer<'a> {
     pub(super) parameters: BTreeMap<usize, Ty>,
     /// Relation names that are sent qualified.
     pub(super) edits: Vec<Edit>,
+    /// Bytes where the last parts of relations' names start.
+    pub(super) relations: HashSet<usize>,
     /// The first protected relation that it touches.
     pub(super) protected: Option<String>,
     /// It names a relation that the catalog does not know.
@@ -113,6 +115,7 @@ impl<'a> Analyzer<'a> {
             later_casts: Vec::new(),
             parameters: BTreeMap::new(),
             edits: Vec::new(),
+            relations: HashSet::new(),
             protected: None,
             unresolved: false,
             changes: false,
@@ -197,6 +200,7 @@ impl<'a> Analyzer<'a> {
             Some((last, qualifiers)) => (*last, qualifiers),
             None => return unknown(),
         };
+        self.relations.extend(Parsed::range(last.span).map(|range| range.start));
         let relation = match qualifiers {
             [] => {
                 if let Some(columns) = ctes.find(&last.value) {

@@ -51,10 +51,35 @@ impl Analyzer<'_> {
                 self.literals.ignore(&field.range());
             }
         }
+        self.finish_relations();
         let unvisited = self.literals.unvisited().next();
         if let Some(lexeme) = unvisited {
             self.at = Some(lexeme.start);
             self.not_understood("the place of this constant");
+        }
+    }
+
+    /// Looks for protected names in the place of a relation that the walk has not seen as one: the key word before
+    /// them was read as something else (`SELECT a COLLATE FROM users`, where COLLATE is an alias).
+    fn finish_relations(&mut self) {
+        let lexemes = self.parsed.lexemes();
+        for (index, lexeme) in lexemes.iter().enumerate().filter(|(_, lexeme)| lexeme.is_identifier()) {
+            let mut first = index;
+            while first >= 2 && self.is_symbol(Some(first - 1), b'.') {
+                first -= 2;
+            }
+            let before = first.checked_sub(1);
+            let is_place =
+                ["from", "join", "into", "update", "only"].iter().any(|word| self.is_word(before, word));
+            if is_place
+                && !self.is_symbol(Some(index + 1), b'.')
+                && !self.relations.contains(&lexeme.start)
+                && lex::identifier(lexeme, self.text).is_some_and(|name| self.schema.is_protected_name(&name))
+            {
+                self.at = Some(lexeme.start);
+                self.not_understood("the place of this name");
+                return;
+            }
         }
     }
 

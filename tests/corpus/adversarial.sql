@@ -383,3 +383,9 @@ SELECT 1 OR FROM users
 
 SELECT id, (SELECT user_email = 'secret' AND FROM customers c2) FROM customers
 => refuse 0A000 at 61: this statement names customers, which has encrypted columns, and is not understood
+
+SELECT 'p'::text COLLATE FROM users
+=> refuse 0A000 at 31: the place of this name is not supported in a statement that names users
+
+SELECT id FROM plain WHERE email IS DISTINCT FROM name AND extract(year FROM now()) > 5 AND 'users' <> name
+=> forward
