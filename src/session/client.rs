@@ -429,6 +429,10 @@ impl Session {
             self.to_server.extend_from_slice(frame);
             return Step::Done;
         }
+        if self.status != TransactionStatus::Open {
+            // It ends the implicit transaction, well or badly.
+            self.knowledge.implicit_transaction_ends();
+        }
         self.skipping = false;
         self.unsynced = false;
         self.executes = 0;

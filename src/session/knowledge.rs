@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
+use super::client::in_failed_transaction;
 use super::plans::Basis;
 use super::queue::{Errand, Kind, Pending};
 use super::{End, Event, Session, Step, Tools, out_of_step};
@@ -164,6 +165,11 @@ impl Knowledge {
         if self.changed_catalog || self.private {
             self.schema_dirty = true;
         }
+    }
+
+    /// A Sync is being sent outside a transaction block.
+    pub(super) fn implicit_transaction_ends(&mut self) {
+        self.undo();
     }
 
     /// The server says that no transaction is open.
@@ -324,11 +330,16 @@ impl Session {
     /// A query of a flight has ended with an error of the server's.
     pub(super) fn knowledge_failed(&mut self, code: &str, message: &str) {
         let Some(flight) = self.knowledge.flight.as_mut() else { return };
-        let error = ClientError::error(
-            SqlState::from_bytes(code.as_bytes()).unwrap_or(SqlState::INTERNAL),
-            format!("the catalog cannot be read: {message}"),
-        )
-        .with_hint("Statements wait until it can be; try again.");
+        // In a failed transaction the client's statement would have been told so as well.
+        let error = if code == SqlState::IN_FAILED_TRANSACTION.as_str() {
+            in_failed_transaction()
+        } else {
+            ClientError::error(
+                SqlState::from_bytes(code.as_bytes()).unwrap_or(SqlState::INTERNAL),
+                format!("the catalog cannot be read: {message}"),
+            )
+            .with_hint("Statements wait until it can be; try again.")
+        };
         if flight.flushed {
             // The server discards up to Sync now, and so the client's statement, as if that had failed.
             backend::write_error(&mut self.to_client, &error);

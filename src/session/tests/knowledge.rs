@@ -167,3 +167,17 @@ fn a_catalog_that_takes_long_to_read_is_read_once_for_a_statement() {
     p.server(&answer);
     assert!(p.sent()[0].starts_with("Query"), "no other look");
 }
+
+#[test]
+fn what_a_pipeline_has_changed_is_read_again_behind_its_sync() {
+    let mut p = Peers::ready(usize::MAX, POLICY);
+    p.client(&query("select v from plain"));
+    p.server(&[complete("SELECT 0"), ready('I')].concat());
+    p.sent();
+    p.client(&[parse("", "set search_path = other", &[]), bind("", "", &[]), execute("", 0)].concat());
+    p.server(&[bare(b'1'), bare(b'2'), complete("SET")].concat());
+    p.client(&parse("a", "select v from plain", &[]));
+    // Read in the pipeline's own transaction, and void behind it.
+    p.client(&[bare(b'S'), parse("b", "select v from plain", &[])].concat());
+    assert_eq!(p.sent()[3..], [r#"Parse "a" select v from plain []"#, "Sync"]);
+}
