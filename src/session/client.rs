@@ -264,7 +264,9 @@ impl Session {
                 tools.metrics.forwarded.increment(1);
                 self.to_server.extend_from_slice(frame);
                 let positions = Positions::default();
-                Prepared::new(Arc::from(&*text), parse.types, None, proof.effects, basis, positions)
+                let text = Arc::from(&*text);
+                Prepared::new(text, parse.types, None, proof.effects, basis, positions)
+                    .looked_up(proof.looked_up)
             }
             Verdict::Refuse(refusal) => {
                 return Ok(self.refuse(
@@ -507,7 +509,7 @@ impl Session {
             && !self.knowledge.is_complete()
             && let Some(effects) = sql::without_catalog(text)
         {
-            return Judged::Verdict(Verdict::Forward(sql::Untouched { effects, unresolved: false }), None);
+            return Judged::Verdict(Verdict::Forward(sql::Untouched::by_words(effects)), None);
         }
         let basis = match self.readiness(tools) {
             Readiness::Go(basis) => basis,
@@ -522,7 +524,14 @@ impl Session {
         };
         let verdict = self.analyse(text, utf8, declared, &basis, tools);
         let fresh = match &verdict {
-            Verdict::Forward(proof) if proof.unresolved => self.freshen(true, tools),
+            // A name that cannot be looked up now may be a protected relation's new one. The server carries
+            // nothing out before the transaction ends.
+            Verdict::Forward(proof) if proof.unresolved && self.has_failed() => {
+                return Judged::Refused(stand_in(kind, in_failed_transaction(), "failed transaction"));
+            }
+            Verdict::Forward(proof) if proof.unresolved || proof.looked_up => {
+                self.freshen(proof.unresolved, tools)
+            }
             Verdict::Forward(_) => Step::Done,
             Verdict::Rewrite(plan) => self.freshen(plan.unresolved, tools),
             Verdict::Refuse(refusal) => self.freshen(refusal.may_be_stale(), tools),
@@ -531,6 +540,11 @@ impl Session {
             Step::Done => Judged::Verdict(verdict, Some(basis)),
             Step::More | Step::Stall => Judged::Wait,
         }
+    }
+
+    /// The transaction has failed, and nothing that is on its way may have ended it.
+    fn has_failed(&self) -> bool {
+        self.status == TransactionStatus::Failed && self.queue.is_empty() && !self.unsynced
     }
 
     fn analyse(
@@ -594,14 +608,12 @@ impl Session {
                 return Current::Refused(stand_in(Kind::Bind, in_failed_transaction(), "failed transaction"));
             }
         };
-        if prepared.plan.is_some() {
-            if !self.utf8 {
-                let refusal = sql::Refusal::new(sql::Reason::Encoding, None);
-                return Current::Refused(stand_in(Kind::Bind, refusal.client_error(), refusal.label()));
-            }
-            if self.freshen(false, tools) != Step::Done {
-                return Current::Wait;
-            }
+        if prepared.plan.is_some() && !self.utf8 {
+            let refusal = sql::Refusal::new(sql::Reason::Encoding, None);
+            return Current::Refused(stand_in(Kind::Bind, refusal.client_error(), refusal.label()));
+        }
+        if prepared.looked_up && self.freshen(false, tools) != Step::Done {
+            return Current::Wait;
         }
         if *before == basis {
             return Current::Known(prepared);
@@ -616,14 +628,15 @@ impl Session {
             return Current::Refused(plan_changed());
         }
         let effects = plan.as_ref().map_or(effects, |p| p.effects);
-        let renewed = Arc::new(Prepared::new(
+        let renewed = Prepared::new(
             prepared.text.clone(),
             prepared.declared.clone(),
             prepared.plan.clone(),
             effects,
             Some(basis),
             prepared.positions.clone(),
-        ));
+        );
+        let renewed = Arc::new(renewed.looked_up(prepared.looked_up));
         self.statements.insert(Box::from(name), renewed.clone());
         Current::Known(renewed)
     }

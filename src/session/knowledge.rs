@@ -14,6 +14,7 @@
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -28,8 +29,12 @@ use crate::sql::{Effects, Schema};
 use crate::wire::backend::{self, TransactionStatus};
 use crate::wire::frontend::{Bind, Execute, Formats, Parse, Target, write_bare};
 
-/// A protected statement outside a transaction is sent only under a catalog read less than this ago.
+/// Outside a transaction, a statement whose names were looked up in the catalog (those that turned out not to be
+/// protected too: a view may have been replaced) is sent only if that was read less than this ago.
 pub const LEASE: Duration = Duration::from_secs(30);
+
+/// At this age one session reads it again, so that not all of them have to at the end of the lease.
+const RENEWAL: Duration = Duration::from_secs(20);
 
 /// A name that is in no catalog that was read less than this ago is the server's to judge.
 const UNRESOLVED: Duration = Duration::from_secs(1);
@@ -52,12 +57,14 @@ pub struct SchemaVersion {
     /// When the flight that read it began.
     pub read_at: Instant,
     fingerprint: u64,
+    /// A session has begun to read a newer one.
+    renewing: AtomicBool,
 }
 
 impl SchemaVersion {
     /// A schema that no flight has read, for tests and benches.
     pub fn new(schema: Arc<Schema>, read_at: Instant) -> Self {
-        Self { schema, read_at, fingerprint: 0 }
+        Self { schema, read_at, fingerprint: 0, renewing: AtomicBool::new(false) }
     }
 }
 
@@ -228,7 +235,7 @@ impl Session {
     /// the statement has to wait for it.
     pub(super) fn freshen(&mut self, unresolved: bool, tools: &mut Tools<'_>) -> Step {
         let age = self.knowledge.age(tools.now);
-        let stale = if unresolved { age > UNRESOLVED } else { age > LEASE };
+        let is_stale = if unresolved { age > UNRESOLVED } else { age > LEASE };
         // Inside a transaction the lease cannot be renewed without reading under its snapshot and locks; an
         // unresolved name is worth that, an old catalog alone is not.
         let possible = match self.status {
@@ -236,10 +243,19 @@ impl Session {
             TransactionStatus::Idle => !self.unsynced || unresolved,
             TransactionStatus::Open => unresolved,
         };
-        if !stale || !possible || self.knowledge.just_read {
+        if !possible || self.knowledge.just_read {
             return Step::Done;
         }
-        if !self.unsynced && !self.queue.is_empty() {
+        let is_quiet = self.unsynced || self.queue.is_empty();
+        let renews = || {
+            let version = self.knowledge.schema.as_ref();
+            version.is_some_and(|version| !version.renewing.swap(true, Ordering::Relaxed))
+        };
+        let reads = is_stale || (is_quiet && age > RENEWAL && renews());
+        if !reads {
+            return Step::Done;
+        }
+        if !is_quiet {
             return Step::Stall;
         }
         self.begin_flight(true, tools);
@@ -382,7 +398,12 @@ impl Session {
                         || Arc::new(Schema::build(&self.policy, &catalog).0),
                         |version| version.schema.clone(),
                     );
-                    let version = Arc::new(SchemaVersion { schema, read_at: flight.began, fingerprint });
+                    let version = Arc::new(SchemaVersion {
+                        schema,
+                        read_at: flight.began,
+                        fingerprint,
+                        renewing: AtomicBool::new(false),
+                    });
                     if !flight.private {
                         self.events.push(Event::Schema(version.clone()));
                     }

@@ -34,6 +34,8 @@ pub(super) struct Prepared {
     /// `None` if it was forwarded without an analysis (nothing is protected).
     pub(super) basis: Option<Basis>,
     pub(super) positions: Positions,
+    /// What it means was looked up in the catalog, and is as old as that.
+    pub(super) looked_up: bool,
     /// The server said that its columns come from elsewhere than the analysis says.
     disagrees: AtomicBool,
 }
@@ -47,7 +49,13 @@ impl Prepared {
         basis: Option<Basis>,
         positions: Positions,
     ) -> Self {
-        Self { text, declared, plan, effects, basis, positions, disagrees: AtomicBool::new(false) }
+        let looked_up = plan.is_some();
+        Self { text, declared, plan, effects, basis, positions, looked_up, disagrees: AtomicBool::new(false) }
+    }
+
+    /// The same, whose meaning was looked up in the catalog or not.
+    pub(super) fn looked_up(self, looked_up: bool) -> Self {
+        Self { looked_up, ..self }
     }
 
     /// The sealed columns of the statement's result, if it has any.

@@ -14,6 +14,7 @@ use super::typename::TypeName;
 use super::types::{Inference, Meeting, Ty};
 use super::{Edit, Effects, OutputValue, Replacement};
 use crate::catalog::{Class, RelationName};
+use crate::datum::Oid;
 use crate::policy::quote_ident;
 
 /// Parameters that Bind can carry: their count is an Int16 without sign.
@@ -41,6 +42,8 @@ pub(super) struct Analyzer<'a> {
     pub(super) protected: Option<String>,
     /// It names a relation that the catalog does not know.
     pub(super) unresolved: bool,
+    /// It names a relation or a function that is not PostgreSQL's own.
+    pub(super) looked_up: bool,
     /// It may change something, or calls a function that may.
     pub(super) changes: bool,
     /// What the functions that it calls may do to the session's knowledge.
@@ -118,6 +121,7 @@ impl<'a> Analyzer<'a> {
             relations: HashSet::new(),
             protected: None,
             unresolved: false,
+            looked_up: false,
             changes: false,
             effects: Effects::default(),
             refusal: None,
@@ -232,6 +236,7 @@ impl<'a> Analyzer<'a> {
             self.unresolved = true;
             return Named::Unknown(last.value.clone());
         };
+        self.looked_up |= relation.oid >= FIRST_OWN_OID;
         if relation.is_protected {
             self.protected.get_or_insert_with(|| relation.name.to_string());
             if let Some(why) = &relation.blocked {
@@ -364,6 +369,9 @@ impl<'a> Analyzer<'a> {
         });
     }
 }
+
+/// The first object id that is not of an object that every database has (`FirstNormalObjectId`).
+const FIRST_OWN_OID: Oid = 16384;
 
 /// The type of a column.
 pub(super) fn ty_of(value: &OutputValue) -> Ty {

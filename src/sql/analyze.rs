@@ -24,7 +24,7 @@ use super::{
 /// ciphertext, and refused in every other case.
 pub fn analyze(text: &str, _arrival: Arrival<'_>, cx: &Context<'_>) -> Verdict {
     if cx.schema.is_empty() {
-        return Verdict::Forward(Untouched { effects: Effects::default(), unresolved: false });
+        return Verdict::Forward(Untouched::by_words(Effects::default()));
     }
     match verdict(text, cx) {
         Ok(verdict) => verdict,
@@ -84,7 +84,7 @@ fn raw(text: &str, cx: &Context<'_>) -> Result<Verdict, Refusal> {
     let hit = scan::raw_names_any(text, cx.schema.names())
         .or_else(|| scan::raw_names_plan(text, cx.is_protected_plan));
     match hit {
-        None => Ok(Verdict::Forward(Untouched { effects: Effects::UNKNOWN, unresolved: false })),
+        None => Ok(Verdict::Forward(Untouched { looked_up: true, ..Untouched::by_words(Effects::UNKNOWN) })),
         Some(_) if !cx.standard_conforming_strings => Err(Refusal::new(Reason::Strings, None)),
         Some(hit) => Err(Refusal::new(Reason::NotParsed { name: shown(hit.name) }, Some(hit.at))),
     }
@@ -98,6 +98,7 @@ struct Whole {
     parameters: Vec<Parameter>,
     effects: Effects,
     unresolved: bool,
+    looked_up: bool,
     rewritten: bool,
     before: Before,
 }
@@ -115,6 +116,7 @@ struct Before {
 struct Carried {
     effects: Effects,
     unresolved: bool,
+    looked_up: bool,
     /// `None` for a statement that is forwarded.
     plan: Option<OnePlan>,
     made: Made,
@@ -147,6 +149,7 @@ impl Whole {
         };
         self.effects = self.effects.and(one.effects);
         self.unresolved |= one.unresolved;
+        self.looked_up |= one.looked_up;
         match one.made {
             Made::Nothing => {}
             Made::Names => self.before.names_changed = true,
@@ -174,7 +177,8 @@ impl Whole {
 
     fn verdict(mut self) -> Verdict {
         if !self.rewritten {
-            return Verdict::Forward(Untouched { effects: self.effects, unresolved: self.unresolved });
+            let Self { effects, unresolved, looked_up, .. } = self;
+            return Verdict::Forward(Untouched { effects, unresolved, looked_up });
         }
         if self.statements.len() > 1 {
             self.statements.iter_mut().for_each(|statement| statement.read_only = false);
@@ -312,12 +316,13 @@ impl One<'_> {
                 _ => head.effects.search_path,
             };
             let made = if moves { Made::Names } else { Made::Nothing };
-            return Carried { unresolved, made, ..Carried::forward(head.effects) };
+            let looked_up = inner.is_some() || matches!(head.kind, Kind::Copy | Kind::Call | Kind::Do);
+            return Carried { unresolved, looked_up, made, ..Carried::forward(head.effects) };
         };
         let Walked { analyzer, .. } = walk(self.text, &parsed, self.cx);
         let unresolved = analyzer.unresolved || analyzer.obstacle.is_some();
-        let effects = analyzer.effects;
-        Carried { unresolved, made: made(head.kind, effects), ..Carried::forward(effects) }
+        let Analyzer { effects, looked_up, .. } = analyzer;
+        Carried { unresolved, looked_up, made: made(head.kind, effects), ..Carried::forward(effects) }
     }
 
     /// Whether the table of COPY is one that the catalog knows.
@@ -351,7 +356,9 @@ impl One<'_> {
 
     fn copy(&self, head: &StatementHead, name: String, at: Option<usize>) -> Result<Carried, Refusal> {
         match self.copied() {
-            Some(false) if head.inner.is_none() => Ok(Carried::forward(head.effects)),
+            Some(false) if head.inner.is_none() => {
+                Ok(Carried { looked_up: true, ..Carried::forward(head.effects) })
+            }
             _ => Err(self.kind_refused(name, at)),
         }
     }
@@ -395,10 +402,11 @@ impl One<'_> {
             }
             return Err(obstacle);
         }
-        let Analyzer { unresolved, effects, protected, edits: names, .. } = &analyzer;
+        let Analyzer { unresolved, looked_up, effects, protected, edits: names, .. } = &analyzer;
         if protected.is_none() && names.is_empty() {
             let made = if effects.search_path { Made::Names } else { Made::Nothing };
-            return Ok(Carried { unresolved: *unresolved, made, ..Carried::forward(*effects) });
+            let (unresolved, looked_up) = (*unresolved, *looked_up);
+            return Ok(Carried { unresolved, looked_up, made, ..Carried::forward(*effects) });
         }
         edits.extend(names.iter().cloned());
         let outputs = match columns {
@@ -408,6 +416,7 @@ impl One<'_> {
         Ok(Carried {
             effects: *effects,
             unresolved: *unresolved,
+            looked_up: *looked_up,
             made: if effects.search_path { Made::Names } else { Made::Nothing },
             plan: Some(OnePlan { edits, parameters, outputs, read_only: read_only && !analyzer.changes }),
         })
@@ -612,9 +621,16 @@ fn walk<'a>(text: &'a str, parsed: &'a Parsed, cx: &Context<'a>) -> Walked<'a> {
     Walked { analyzer, columns, read_only }
 }
 
+impl Untouched {
+    /// A text that names nothing, as its words tell.
+    pub(crate) fn by_words(effects: Effects) -> Self {
+        Self { effects, unresolved: false, looked_up: false }
+    }
+}
+
 impl Carried {
     fn forward(effects: Effects) -> Self {
-        Self { effects, unresolved: false, plan: None, made: Made::Nothing }
+        Self { effects, unresolved: false, looked_up: false, plan: None, made: Made::Nothing }
     }
 }
 

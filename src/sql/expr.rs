@@ -884,7 +884,9 @@ impl Analyzer<'_> {
             [name] | ["pg_catalog", name] => Some((*name).to_owned()),
             _ => None,
         };
-        self.changes |= !own.as_deref().is_some_and(changes_nothing);
+        let is_known = own.as_deref().is_some_and(changes_nothing);
+        self.changes |= !is_known;
+        self.looked_up |= !is_known;
         self.effects = self.effects.and(self.schema.function_effects(&names, self.search_path));
         own
     }

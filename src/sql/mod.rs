@@ -52,6 +52,8 @@ pub struct Untouched {
     /// It names a relation that the catalog does not know (and whose name is not protected): the proof holds
     /// if a catalog that is read now does not know it either.
     pub unresolved: bool,
+    /// It names relations or functions of the database: the proof is as old as the catalog.
+    pub looked_up: bool,
 }
 
 /// How to carry out a text.

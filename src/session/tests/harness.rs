@@ -95,7 +95,18 @@ impl Peers {
     /// Another session has just read the fixture's catalog.
     pub(super) fn offer(&mut self) {
         let schema = Arc::new(Schema::build(&self.policy, &catalog()).0);
-        self.session.offer(&Arc::new(SchemaVersion::new(schema, self.now)));
+        self.share(&Arc::new(SchemaVersion::new(schema, self.now)));
+    }
+
+    /// Another session has read this.
+    pub(super) fn share(&mut self, version: &Arc<SchemaVersion>) {
+        self.session.offer(version);
+    }
+
+    /// The fixture's catalog as if read some time from now.
+    pub(super) fn version(&self, later: Duration) -> Arc<SchemaVersion> {
+        let schema = Arc::new(Schema::build(&self.policy, &catalog()).0);
+        Arc::new(SchemaVersion::new(schema, self.now + later))
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
