@@ -210,9 +210,12 @@ impl Session {
             Verdict::Forward(proof) => {
                 tools.metrics.forwarded.increment(1);
                 self.knowledge.apply(proof.effects);
-                if !self.refused_names.is_empty() {
+                if !self.refused_names.is_empty() || !self.statements.is_empty() {
                     for name in sql::kinds::defined_names(&text) {
                         self.refused_names.remove(&name);
+                        if self.statements.get(name.as_bytes()).is_some_and(|p| p.plan.is_some()) {
+                            self.unclear_names.insert(Box::from(name.as_bytes()));
+                        }
                     }
                 }
                 self.relay(frame, Pending::client(Kind::Query))
@@ -589,6 +592,7 @@ impl Session {
     }
 
     fn remember(&mut self, name: &[u8], prepared: Arc<Prepared>) -> Undo {
+        self.unclear_names.remove(name);
         Undo::Statement(Box::from(name), self.statements.insert(Box::from(name), prepared))
     }
 
@@ -596,6 +600,9 @@ impl Session {
     /// names have moved since it was parsed would send plaintext where it no longer belongs.
     fn current(&mut self, name: &[u8], tools: &mut Tools<'_>) -> Current {
         let Some(prepared) = self.statements.get(name).cloned() else { return Current::Unknown };
+        if self.unclear_names.contains(name) {
+            return Current::Refused(plan_changed());
+        }
         let Some(before) = &prepared.basis else { return Current::Known(prepared) };
         let basis = match self.readiness(tools) {
             Readiness::Go(basis) => basis,

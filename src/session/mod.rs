@@ -172,6 +172,8 @@ pub struct Session {
     /// Names of statements and cursors that were not prepared because their text was refused: executing one
     /// by SQL would send its constants.
     refused_names: HashSet<String>,
+    /// Names of statements with sealed values that a text may have given to other ones (after DEALLOCATE).
+    unclear_names: HashSet<Box<[u8]>>,
     knowledge: Knowledge,
     settings: Settings,
     utf8: bool,
@@ -206,6 +208,7 @@ impl Session {
             statements: HashMap::new(),
             portals: HashMap::new(),
             refused_names: HashSet::new(),
+            unclear_names: HashSet::new(),
             knowledge: Knowledge::default(),
             settings: Settings::default(),
             utf8: true,

@@ -46,6 +46,8 @@ pub(super) struct Analyzer<'a> {
     pub(super) looked_up: bool,
     /// It may change something, or calls a function that may.
     pub(super) changes: bool,
+    /// The first function that it calls which may run a text that it is given.
+    pub(super) runner: Option<String>,
     /// What the functions that it calls may do to the session's knowledge.
     pub(super) effects: Effects,
     /// What speaks against it if it touches a protected relation.
@@ -122,6 +124,7 @@ impl<'a> Analyzer<'a> {
             protected: None,
             unresolved: false,
             looked_up: false,
+            runner: None,
             changes: false,
             effects: Effects::default(),
             refusal: None,

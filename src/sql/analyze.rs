@@ -8,7 +8,7 @@ use sqlparser::ast::{self, CreateIndex, CreateView, Expr, IndexType};
 use super::analysis::{Analyzer, Named};
 use super::edits::{Constants, output_value};
 use super::kinds::{self, StatementHead, StatementKind};
-use super::lex::{self, Lexeme, ParseProblem, Parsed};
+use super::lex::{self, Lexeme, LexemeKind, ParseProblem, Parsed};
 use super::refusal::{Reason, Refusal};
 use super::scan::{self, ProtectedNames};
 use super::scope::{Columns, Ctes, Env};
@@ -218,6 +218,9 @@ impl One<'_> {
         if let Some(hit) = scan::names_any(self.text, self.lexemes, &self.before.created) {
             return behind(shown(hit.name));
         }
+        if let Some((name, at)) = self.unseats(&head) {
+            return Err(self.kind_refused(name, Some(at)));
+        }
         let hit = scan::names_any(self.text, self.lexemes, self.cx.schema.names());
         let (name, at) = match hit {
             None => return Ok(self.unnamed(&head)),
@@ -296,6 +299,28 @@ impl One<'_> {
         }
     }
 
+    /// The schema that ALTER would rename with the protected relations in it, or the enum type of an encrypted
+    /// column whose labels ALTER or DROP would take away.
+    fn unseats(&self, head: &StatementHead) -> Option<(String, usize)> {
+        if head.kind != StatementKind::Definition {
+            return None;
+        }
+        let word = |at: usize, words: &[&str]| {
+            self.lexemes.get(at).is_some_and(|l| words.iter().any(|word| l.is_word(self.text, word)))
+        };
+        let schema = self.cx.schema;
+        let names = self.lexemes.iter().skip(2).filter(|lexeme| lexeme.is_identifier());
+        let mut names = names.filter_map(|lexeme| Some((lex::identifier(lexeme, self.text)?, lexeme.start)));
+        if word(0, &["alter"]) && word(1, &["schema"]) && word(3, &["rename"]) {
+            return names.next().filter(|(name, _)| schema.protects_in(name));
+        }
+        let adds = self.lexemes.iter().any(|lexeme| lexeme.is_word(self.text, "add"));
+        if word(1, &["type"]) && (word(0, &["drop"]) || (word(0, &["alter"]) && !adds)) {
+            return names.find(|(name, _)| schema.seals_type(name));
+        }
+        None
+    }
+
     /// A statement that names nothing protected: it is forwarded, and the question is what else it does.
     fn unnamed(&self, head: &StatementHead) -> Carried {
         use StatementKind as Kind;
@@ -367,11 +392,30 @@ impl One<'_> {
     fn typed(&self, lexemes: &[Lexeme], name: String, at: Option<usize>) -> Result<Carried, Refusal> {
         let parsed = self.parse(lexemes, &name, at)?;
         let Walked { mut analyzer, columns, read_only } = walk(self.text, &parsed, self.cx);
+        if let (Some(function), Some(at)) = (analyzer.runner.take(), self.names_in_statement(lexemes)) {
+            return Err(Refusal::new(Reason::ReachingFunction { name: function }, Some(at)));
+        }
         let mut constants = analyzer.finish_constants();
         for number in analyzer.parameters.keys() {
             constants.parameters.entry(*number).or_insert(Parameter::Plain);
         }
         self.carried(analyzer, constants, columns, read_only, name)
+    }
+
+    /// Where a string stands that is a statement itself and names something protected.
+    fn names_in_statement(&self, lexemes: &[Lexeme]) -> Option<usize> {
+        let runs = |lexeme: &Lexeme| {
+            let content = match lexeme.kind {
+                LexemeKind::String(_) => lex::string_value(lexeme, self.text)?,
+                _ => return None,
+            };
+            let inside = lex::tokenize(&content).ok()?;
+            let head = kinds::classify(&content, &inside);
+            let is_statement = head.kind != StatementKind::Other && inside.len() > 2;
+            (is_statement && scan::names_any(&content, &inside, self.cx.schema.names()).is_some())
+                .then_some(lexeme.start)
+        };
+        lexemes.iter().find_map(runs)
     }
 
     fn parse(&self, lexemes: &[Lexeme], name: &str, at: Option<usize>) -> Result<Parsed, Refusal> {

@@ -887,6 +887,9 @@ impl Analyzer<'_> {
         let is_known = own.as_deref().is_some_and(changes_nothing);
         self.changes |= !is_known;
         self.looked_up |= !is_known;
+        if !is_known {
+            self.runner.get_or_insert_with(|| names.join("."));
+        }
         self.effects = self.effects.and(self.schema.function_effects(&names, self.search_path));
         own
     }

@@ -58,7 +58,7 @@ INSERT INTO users (email, name) VALUES ('secret', now()::text)
 => refuse 0A000 at 51: only a constant, a parameter or a column that is encrypted alike can be stored in encrypted column public.users.name
 
 SELECT query_to_xml('select * from users', true, false, '')
-=> refuse 0A000 at 8: function query_to_xml may reach encrypted columns
+=> refuse 0A000 at 21: function query_to_xml may reach encrypted columns
 
 SELECT table_to_xml('users', true, false, '')
 => refuse 0A000 at 8: function table_to_xml may reach encrypted columns
@@ -71,7 +71,7 @@ SELECT set_config('search_path', 'other', false), email FROM users
 2: users.email from users.2
 
 SELECT * FROM dblink('dbname=app', 'select email from users') AS t (e text)
-=> refuse 0A000 at 15: a list of column definitions is not supported in a statement that names users
+=> refuse 0A000 at 36: function dblink may reach encrypted columns
 
 SELECT id FROM users WHERE email = (CASE WHEN true THEN 'secret' END)
 => SELECT id FROM public.users WHERE email = (CASE WHEN true THEN «users.email 'secret'» END)
@@ -388,4 +388,44 @@ SELECT 'p'::text COLLATE FROM users
 => refuse 0A000 at 31: the place of this name is not supported in a statement that names users
 
 SELECT id FROM plain WHERE email IS DISTINCT FROM name AND extract(year FROM now()) > 5 AND 'users' <> name
+=> forward
+
+--! Functions that may run the text that they are given.
+
+SELECT run('INSERT INTO users (email) VALUES (''secret'')')
+=> refuse 0A000 at 12: function run may reach encrypted columns
+
+SELECT id FROM plain WHERE n = run($$ SELECT 1 FROM "users" WHERE email = 'secret' $$)
+=> refuse 0A000 at 36: function run may reach encrypted columns
+
+SELECT * FROM dblink('dbname=app', 'SELECT id FROM users WHERE email = ''secret''') AS t(id int)
+=> refuse 0A000 at 36: function dblink may reach encrypted columns
+
+SELECT log_event('users', 'the users page')
+=> forward
+
+SELECT format('SELECT id FROM users WHERE n = %s', 1)
+=> forward
+
+--! What takes a name away from the policy.
+
+ALTER SCHEMA public RENAME TO private
+=> refuse 0A000 at 14: ALTER SCHEMA cannot be carried out on public, which has encrypted columns
+
+ALTER SCHEMA pg_temp_3 RENAME TO x
+=> forward
+
+ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'
+=> refuse 0A000 at 12: ALTER TYPE cannot be carried out on mood, which has encrypted columns
+
+ALTER TYPE public.mood RENAME TO moods
+=> refuse 0A000 at 19: ALTER TYPE cannot be carried out on mood, which has encrypted columns
+
+ALTER TYPE mood ADD VALUE 'angry' AFTER 'sad'
+=> forward
+
+DROP TYPE IF EXISTS other, mood CASCADE
+=> refuse 0A000 at 28: DROP TYPE cannot be carried out on mood, which has encrypted columns
+
+DROP TYPE other
 => forward

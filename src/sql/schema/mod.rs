@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::scan::ProtectedNames;
 use super::{Effects, OutputValue};
 use crate::catalog::{Class, ColumnName, RelationKind, RelationName};
-use crate::datum::Oid;
+use crate::datum::{Base, Oid};
 
 /// A policy joined with a catalog: relations whose columns have classes, views typed, functions and
 /// relations that may not be touched with the reason.
@@ -153,6 +153,21 @@ impl Schema {
                 }
                 OutputValue::Plain => None,
             })
+        })
+    }
+
+    /// Whether a schema has a protected relation.
+    pub(super) fn protects_in(&self, schema: &str) -> bool {
+        self.relations.values().any(|relation| relation.is_protected && relation.name.schema == schema)
+    }
+
+    /// Whether an enum type of that name is one of an encrypted column.
+    pub(super) fn seals_type(&self, name: &str) -> bool {
+        let oids = self.types.iter().filter(|(ty, _)| ty.name == name).map(|(_, oid)| *oid);
+        let oids: Vec<Oid> = oids.collect();
+        self.sealed_columns().any(|(_, class)| match class.ty.base.element().unwrap_or(&class.ty.base) {
+            Base::Enum(own) => oids.contains(&own.oid),
+            _ => false,
         })
     }
 
