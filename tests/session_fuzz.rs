@@ -10,6 +10,8 @@
     reason = "test code: a failed expectation is a failed test"
 )]
 
+#[path = "session_fuzz/hostile.rs"]
+mod hostile;
 #[path = "session_fuzz/interleaved.rs"]
 mod interleaved;
 #[path = "support/mod.rs"]

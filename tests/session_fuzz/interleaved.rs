@@ -12,10 +12,10 @@ use std::time::Duration;
 use crate::support::{Cluster, Field, Frame, Proxy, RawClient, message};
 use crate::{Random, seeds};
 
-const POLICY: &str =
+pub(crate) const POLICY: &str =
     "version = 1\n[table.\"public.sealed\"]\nsecret = { type = \"text\", mode = \"deterministic\" }\n";
 
-const SCHEMA: &str = "
+pub(crate) const SCHEMA: &str = "
 CREATE TABLE plain (id int PRIMARY KEY, name text);
 CREATE SCHEMA other;
 CREATE TABLE other.plain (id int, name text, more int);
@@ -133,16 +133,16 @@ const REFUSED: &[(&str, usize)] = &[
 const UNPARSABLE: &str = "! refused";
 
 /// One message for each side, the same but for refused texts.
-struct Both {
+pub(crate) struct Both {
     direct: Vec<u8>,
-    through: Vec<u8>,
+    pub(crate) through: Vec<u8>,
     shown: String,
 }
 
 /// A client's script: messages in order.
-type Script = Vec<Both>;
+pub(crate) type Script = Vec<Both>;
 
-fn script(random: &mut Random, protected: bool) -> Script {
+pub(crate) fn script(random: &mut Random, protected: bool) -> Script {
     let mut script = Vec::new();
     let length = 5 + random.below(40);
     let names = ["", "", "", "s1", "s2"];
