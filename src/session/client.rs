@@ -1,27 +1,22 @@
-//! What the client sends: each statement to its verdict, each frame to its place.
+//! What the client sends: each frame to its place.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::{Buf as _, BytesMut};
 
+use super::judge::{Current, Judged};
 use super::knowledge::Readiness;
-use super::plans::{Basis, Portal, Positions, Prepared};
-use super::queue::{Errand, Kind, Pending, StandIn, Undo};
-use super::verdicts::Key;
+use super::plans::{Portal, Positions, Prepared};
+use super::queue::{Errand, Kind, Pending, Undo};
+use super::refuse::{Refused, stand_in};
 use super::{End, HIGH_WATER, Phase, Session, Step, Tools};
 use crate::datum::Oid;
 use crate::error::{ClientError, ClientFacing as _, SqlState};
-use crate::sql::{self, Arrival, Context, Effects, Verdict};
+use crate::sql::{self, Verdict};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frame::HEAD;
 use crate::wire::frontend::{self, Bind, Execute, Formats, Parse, Target};
 use crate::wire::{Head, Reader, Side, WireError};
-
-/// A text that PostgreSQL cannot parse: stands in for a refused one, and is all of it that the server sees.
-const UNPARSABLE: &[u8] = b"! refused by pgseal";
-/// A statement name that no client uses: binding it fails as binding a refused value should.
-const NO_STATEMENT: &[u8] = b"! refused by pgseal";
 
 /// From this size on a Bind whose statement needs no look is passed on in pieces.
 const STREAMED: usize = 64 * 1024;
@@ -31,23 +26,6 @@ const STREAMED: usize = 64 * 1024;
 /// forms (`pg_proc.dat`).
 const LARGE_OBJECT_FUNCTIONS: &[Oid] =
     &[715, 764, 765, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172];
-
-/// A message that is not sent, for which another one fails.
-#[derive(Clone, Copy)]
-enum Refused<'a> {
-    Query,
-    /// With the statement's name.
-    Parse(&'a [u8]),
-    Bind,
-    FunctionCall,
-}
-
-/// A statement's verdict with what it was reached under.
-enum Judged {
-    Verdict(Verdict, Option<Basis>),
-    Wait,
-    Refused(Box<StandIn>),
-}
 
 impl Session {
     pub(super) fn take_client(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) -> Result<(), End> {
@@ -151,42 +129,6 @@ impl Session {
 
     fn relay(&mut self, frame: &[u8], entry: Pending) -> Step {
         self.to_server.extend_from_slice(frame);
-        self.queue.push(entry);
-        Step::Done
-    }
-
-    /// Sends what makes the server fail in the refused message's place.
-    ///
-    /// State, skip-until-Sync and the order of replies are then PostgreSQL's own.
-    fn refuse(&mut self, message: Refused<'_>, stand_in: Box<StandIn>, tools: &Tools<'_>) -> Step {
-        tools.metrics.refused(stand_in.reason);
-        let kind = match message {
-            Refused::Parse(name) => {
-                self.refused_names.insert(String::from_utf8_lossy(name).into_owned());
-                // Under its own name: a failed Parse of the unnamed statement drops the one before it.
-                Parse { name, text: UNPARSABLE, types: Vec::new() }.write(&mut self.to_server);
-                self.unsynced = true;
-                Kind::Parse
-            }
-            Refused::Bind => {
-                let none = std::iter::empty::<Option<&[u8]>>();
-                let formats = Formats::default();
-                Bind::write(&mut self.to_server, b"", NO_STATEMENT, &formats, none, &formats);
-                self.unsynced = true;
-                Kind::Bind
-            }
-            Refused::FunctionCall => {
-                frontend::write_impossible_call(&mut self.to_server);
-                Kind::FunctionCall
-            }
-            Refused::Query => {
-                frontend::write_query(&mut self.to_server, UNPARSABLE);
-                self.unsynced = false;
-                Kind::Query
-            }
-        };
-        let mut entry = Pending::client(kind);
-        entry.stand_in = Some(stand_in);
         self.queue.push(entry);
         Step::Done
     }
@@ -494,211 +436,8 @@ impl Session {
         self.refuse(Refused::Query, stand_in(Kind::Query, error, "replication"), tools)
     }
 
-    /// The text, and whether it may hold protected values: only UTF-8 may. Text in another encoding is looked
-    /// at for names, which are found as far as they are ASCII.
-    fn decode<'t>(&self, text: &'t [u8]) -> (Cow<'t, str>, bool) {
-        match std::str::from_utf8(text) {
-            Ok(text) => (Cow::Borrowed(text), self.utf8),
-            Err(_) => (String::from_utf8_lossy(text), false),
-        }
-    }
-
-    /// What is to be done with a text; `declared` for one that came by Parse.
-    fn judge(&mut self, text: &str, utf8: bool, declared: Option<&[Oid]>, tools: &mut Tools<'_>) -> Judged {
-        let kind = if declared.is_some() { Kind::Parse } else { Kind::Query };
-        // To read the catalog inside a transaction might get in the way of these: SET TRANSACTION has to come
-        // before any query, and the end of a transaction makes what was read in it void.
-        if (self.unsynced || self.status != TransactionStatus::Idle)
-            && !self.knowledge.is_complete()
-            && let Some(effects) = sql::without_catalog(text)
-        {
-            return Judged::Verdict(Verdict::Forward(sql::Untouched::by_words(effects)), None);
-        }
-        let basis = match self.readiness(tools) {
-            Readiness::Go(basis) => basis,
-            Readiness::Wait => return Judged::Wait,
-            Readiness::Refused(error) => {
-                return Judged::Refused(without_catalog(kind, error));
-            }
-            // The server refuses it whatever it holds, so it need not see it.
-            Readiness::InFailedTransaction => {
-                return Judged::Refused(stand_in(kind, in_failed_transaction(), "failed transaction"));
-            }
-        };
-        let verdict = self.analyse(text, utf8, declared, &basis, tools);
-        let fresh = match &verdict {
-            // A name that cannot be looked up now may be a protected relation's new one. The server carries
-            // nothing out before the transaction ends.
-            Verdict::Forward(proof) if proof.unresolved && self.has_failed() => {
-                return Judged::Refused(stand_in(kind, in_failed_transaction(), "failed transaction"));
-            }
-            Verdict::Forward(proof) if proof.unresolved || proof.looked_up => {
-                self.freshen(proof.unresolved, tools)
-            }
-            Verdict::Forward(_) => Step::Done,
-            Verdict::Rewrite(plan) => self.freshen(plan.unresolved, tools),
-            Verdict::Refuse(refusal) => self.freshen(refusal.may_be_stale(), tools),
-        };
-        match fresh {
-            Step::Done => Judged::Verdict(verdict, Some(basis)),
-            Step::More | Step::Stall => Judged::Wait,
-        }
-    }
-
-    /// The transaction has failed, and nothing that is on its way may have ended it.
-    fn has_failed(&self) -> bool {
-        self.status == TransactionStatus::Failed && self.queue.is_empty() && !self.unsynced
-    }
-
-    fn analyse(
-        &self,
-        text: &str,
-        utf8: bool,
-        declared: Option<&[Oid]>,
-        basis: &Basis,
-        tools: &mut Tools<'_>,
-    ) -> Verdict {
-        let key = Key::new(text, declared, basis, self.standard_strings, utf8);
-        if let Some(verdict) = tools.verdicts.find(&basis.schema, &key) {
-            return verdict.clone();
-        }
-        // A verdict that asked for the session's own plans holds for this session only.
-        let asked = std::cell::Cell::new(false);
-        let is_protected_plan = |name: &str| {
-            asked.set(true);
-            if self.refused_names.contains(name) {
-                return true;
-            }
-            let name = name.as_bytes();
-            self.statements.get(name).is_some_and(|p| p.plan.is_some())
-                || self.portals.get(name).is_some_and(|p| p.prepared.plan.is_some())
-        };
-        let context = Context {
-            schema: &basis.schema,
-            search_path: &basis.search_path,
-            standard_conforming_strings: self.standard_strings,
-            utf8,
-            is_protected_plan: &is_protected_plan,
-        };
-        let arrival = match declared {
-            Some(declared) => Arrival::Parse { declared },
-            None => Arrival::Query,
-        };
-        let verdict = sql::analyze(text, arrival, &context);
-        if !asked.get() {
-            tools.verdicts.keep(&basis.schema, key, &verdict);
-        }
-        verdict
-    }
-
     fn remember(&mut self, name: &[u8], prepared: Arc<Prepared>) -> Undo {
         self.unclear_names.remove(name);
         Undo::Statement(Box::from(name), self.statements.insert(Box::from(name), prepared))
-    }
-
-    /// A prepared statement that is about to be bound, its plan checked against what is known now: one whose
-    /// names have moved since it was parsed would send plaintext where it no longer belongs.
-    fn current(&mut self, name: &[u8], tools: &mut Tools<'_>) -> Current {
-        let Some(prepared) = self.statements.get(name).cloned() else { return Current::Unknown };
-        if self.unclear_names.contains(name) {
-            return Current::Refused(plan_changed());
-        }
-        let Some(before) = &prepared.basis else { return Current::Known(prepared) };
-        let basis = match self.readiness(tools) {
-            Readiness::Go(basis) => basis,
-            Readiness::Wait => return Current::Wait,
-            Readiness::Refused(error) => {
-                return Current::Refused(without_catalog(Kind::Bind, error));
-            }
-            // The server refuses it whatever it holds, so it need not see it.
-            Readiness::InFailedTransaction => {
-                return Current::Refused(stand_in(Kind::Bind, in_failed_transaction(), "failed transaction"));
-            }
-        };
-        if prepared.plan.is_some() && !self.utf8 {
-            let refusal = sql::Refusal::new(sql::Reason::Encoding, None);
-            return Current::Refused(stand_in(Kind::Bind, refusal.client_error(), refusal.label()));
-        }
-        if prepared.looked_up && self.freshen(false, tools) != Step::Done {
-            return Current::Wait;
-        }
-        if *before == basis {
-            return Current::Known(prepared);
-        }
-        let (plan, effects) =
-            match self.analyse(&prepared.text, self.utf8, Some(&prepared.declared), &basis, tools) {
-                Verdict::Forward(proof) => (None, proof.effects),
-                Verdict::Rewrite(plan) => (Some(plan), Effects::default()),
-                Verdict::Refuse(_) => return Current::Refused(plan_changed()),
-            };
-        if plan.as_deref() != prepared.plan.as_deref() {
-            return Current::Refused(plan_changed());
-        }
-        let effects = plan.as_ref().map_or(effects, |p| p.effects);
-        let renewed = Prepared::new(
-            prepared.text.clone(),
-            prepared.declared.clone(),
-            prepared.plan.clone(),
-            effects,
-            Some(basis),
-            prepared.positions.clone(),
-        );
-        let renewed = Arc::new(renewed.looked_up(prepared.looked_up));
-        self.statements.insert(Box::from(name), renewed.clone());
-        Current::Known(renewed)
-    }
-}
-
-/// What a Bind's statement is now.
-enum Current {
-    Known(Arc<Prepared>),
-    /// Not one that was parsed through here: the server's to judge.
-    Unknown,
-    Wait,
-    Refused(Box<StandIn>),
-}
-
-/// An error of ours in the place of the one that the server is made to produce for this message.
-fn stand_in(kind: Kind, error: ClientError, reason: &'static str) -> Box<StandIn> {
-    let expected = match kind {
-        Kind::Bind => "26000",
-        Kind::FunctionCall => "42883",
-        _ => "42601",
-    };
-    Box::new(StandIn { error, expected, reason, always: false })
-}
-
-/// The answer to a statement that waited for a catalog that cannot be read.
-fn without_catalog(kind: Kind, error: ClientError) -> Box<StandIn> {
-    let mut stand_in = stand_in(kind, error, "no catalog");
-    stand_in.always = true;
-    stand_in
-}
-
-/// What PostgreSQL says in a failed transaction.
-pub(super) fn in_failed_transaction() -> ClientError {
-    ClientError::error(
-        SqlState::IN_FAILED_TRANSACTION,
-        "current transaction is aborted, commands ignored until end of transaction block",
-    )
-}
-
-/// What PostgreSQL says of a prepared statement whose result has changed; drivers prepare it again.
-fn plan_changed() -> Box<StandIn> {
-    let error =
-        ClientError::error(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
-            .with_detail(
-                "The tables, policy or search path that the statement was prepared under have changed.",
-            );
-    stand_in(Kind::Bind, error, "plan changed")
-}
-
-impl Session {
-    /// Fails the open block by a text that cannot parse, under a name of our own.
-    pub(super) fn poison_block(&mut self) {
-        self.inject(Kind::Parse, Errand::Poison, |out| {
-            Parse { name: b"_pgseal_", text: UNPARSABLE, types: Vec::new() }.write(out);
-        });
-        self.inject(Kind::Sync, Errand::Poison, |out| frontend::write_bare(out, b'S'));
     }
 }

@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::client::in_failed_transaction;
 use super::plans::Basis;
 use super::queue::{Errand, Kind, Pending};
+use super::refuse::in_failed_transaction;
 use super::{End, Event, Session, Step, Tools, out_of_step};
 use crate::catalog::{self, Loader, SessionFacts};
 use crate::error::{ClientError, SqlState};

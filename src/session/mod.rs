@@ -8,7 +8,9 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `startup` | the packets before a session, version negotiation, authentication relayed |
-//! | `client` | what the client sends: each statement to its verdict, each frame to its place |
+//! | `client` | what the client sends: each frame to its place |
+//! | `judge` | each statement to its verdict |
+//! | `refuse` | errors of ours in the place of the server's |
 //! | `server` | what the server answers: matched with the reply queue |
 //! | `queue` | which replies are due, in order, and for whom |
 //! | `plans` | prepared statements and portals, positions of edited texts |
@@ -21,9 +23,11 @@
 
 mod client;
 mod errors;
+mod judge;
 mod knowledge;
 mod plans;
 mod queue;
+mod refuse;
 mod rows;
 mod server;
 mod splice;

@@ -2,8 +2,8 @@
 
 use bytes::{Buf as _, BytesMut};
 
-use super::client::in_failed_transaction;
 use super::queue::{Errand, Kind, Pending, Undo};
+use super::refuse::in_failed_transaction;
 use super::rows::{self, RowError};
 use super::values::Values;
 use super::{End, HIGH_WATER, Passing, Phase, Session, Tools, errors, out_of_step};
