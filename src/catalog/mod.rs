@@ -44,6 +44,8 @@ pub struct Class {
     pub binding: Arc<Binding>,
     /// What the server holds.
     pub storage: Storage,
+    /// The server would describe it without the modifier of its type: it is an expression's.
+    pub bare: bool,
 }
 
 impl Class {

@@ -52,7 +52,7 @@ pub(super) fn declare(outputs: &[Output], fields: &mut [Field<'_>]) {
             OutputValue::Sealed(class) => {
                 field.type_oid = class.ty.oid();
                 field.type_size = class.ty.typlen();
-                field.modifier = class.ty.modifier;
+                field.modifier = if class.bare { -1 } else { class.ty.modifier };
             }
             OutputValue::SealedArray(class) => {
                 field.type_oid = class.ty.array_oid();

@@ -150,8 +150,14 @@ impl Analyzer<'_> {
                 Ty::Var(var) if !self.inference.is_stored(*var) => Purpose::Compare,
                 _ => Purpose::Store,
             };
-            let beside_column = matches!(&constant.ty, Ty::Var(var) if self.inference.is_beside_column(*var));
-            if beside_column && constant.kind != ConstantKind::Null && !joins_as_constant(&class.ty, source) {
+            let (beside_column, leads) = match &constant.ty {
+                Ty::Var(var) => (self.inference.is_beside_column(*var), self.inference.leads_column(*var)),
+                _ => (false, false),
+            };
+            if beside_column
+                && constant.kind != ConstantKind::Null
+                && !joins_as_constant(&class.ty, source, leads)
+            {
                 let construct = "CASE, COALESCE, VALUES or a set operation";
                 self.refuse(Reason::BesideColumn { column: class.column.clone(), construct });
                 continue;

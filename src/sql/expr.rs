@@ -15,7 +15,7 @@ use super::refusal::Reason;
 use super::schema::DeclaredFunction;
 use super::scope::{Columns, Env, Found, Scope};
 use super::typename::{self, Modifier, TypeName};
-use super::types::{Meeting, Ty};
+use super::types::{Meeting, Ty, bare};
 use crate::catalog::{Class, Storage};
 use crate::datum::{Base, Type};
 
@@ -80,12 +80,8 @@ impl Analyzer<'_> {
         how: Meeting,
         name: &str,
     ) -> Ty {
-        let mut merged = self.inference.fresh();
-        for expr in exprs {
-            let ty = self.expr(expr, env);
-            merged = self.meet(&merged, &ty, how, name);
-        }
-        merged
+        let types: Vec<Ty> = exprs.into_iter().map(|expr| self.expr(expr, env)).collect();
+        self.merged(&types, how, name)
     }
 
     /// Expressions that need no table: constants, their signs, parentheses and casts.
@@ -267,7 +263,7 @@ impl Analyzer<'_> {
             Expr::Tuple(items) => Ty::Row(items.iter().map(|item| self.expr(item, env)).collect()),
             Expr::Array(Array { elem, named: _ }) => {
                 let element = self.merge(elem, env, Meeting::Merge, "ARRAY");
-                Ty::Array(Box::new(element))
+                self.array_of(element, "ARRAY")
             }
             Expr::Function(function) => self.function(function, env),
             Expr::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain, env),
@@ -626,7 +622,7 @@ impl Analyzer<'_> {
         env: &Env<'_>,
     ) -> Ty {
         let operand = operand.map(|operand| self.expr(operand, env));
-        let mut result = self.inference.fresh();
+        let mut results = Vec::with_capacity(conditions.len() + 1);
         for CaseWhen { condition, result: then } in conditions {
             match &operand {
                 Some(operand) => {
@@ -635,14 +631,15 @@ impl Analyzer<'_> {
                 }
                 None => self.plain_expr(condition, env, "CASE"),
             }
-            let then = self.expr(then, env);
-            result = self.meet(&result, &then, Meeting::Merge, "CASE");
+            results.push(self.expr(then, env));
         }
-        if let Some(other) = other {
-            let other = self.expr(other, env);
-            result = self.meet(&result, &other, Meeting::Merge, "CASE");
-        }
-        result
+        // It has the first say in the type; left out it is NULL.
+        let other = match other {
+            Some(other) => self.expr(other, env),
+            None => self.inference.fresh(),
+        };
+        results.insert(0, other);
+        self.merged(&results, Meeting::Merge, "CASE")
     }
 
     /// A subquery as a value: a column, or a row of them.
@@ -666,7 +663,7 @@ impl Analyzer<'_> {
                 AccessExpr::Subscript(Subscript::Index { index }) => {
                     self.plain_expr(index, env, "a subscript");
                     ty = match self.inference.resolve(&ty) {
-                        Ty::Array(element) => *element,
+                        Ty::Array(element) => bare(*element),
                         other => {
                             self.plain(&other, "a subscript");
                             Ty::Plain
@@ -709,7 +706,7 @@ impl Analyzer<'_> {
             FunctionArguments::Subquery(query) => {
                 let ty = self.subquery(query, env);
                 return match own.as_deref() {
-                    Some("array") => Ty::Array(Box::new(ty)),
+                    Some("array") => self.array_of(ty, "ARRAY"),
                     Some(_) | None => {
                         self.plain(&ty, &format!("function {shown}"));
                         Ty::Plain
@@ -727,8 +724,13 @@ impl Analyzer<'_> {
                     }
                 }
                 if let Some(DuplicateTreatment::Distinct) = list.duplicate_treatment {
+                    // array_agg(DISTINCT) gives its elements sorted.
+                    let how = match own.as_deref() {
+                        Some("count") => Meeting::Equality,
+                        Some(_) | None => Meeting::Order,
+                    };
                     for ty in &types {
-                        self.comparable(ty, Meeting::Equality, "DISTINCT");
+                        self.comparable(ty, how, "DISTINCT");
                     }
                 }
                 for clause in &list.clauses {
@@ -807,21 +809,22 @@ impl Analyzer<'_> {
             }
             (Some("row"), _) => Ty::Row(types),
             (Some("array_agg"), [ty]) if !matches!(self.inference.resolve(ty), Ty::Array(_)) => {
-                Ty::Array(Box::new(ty.clone()))
+                self.array_of(ty.clone(), &construct)
             }
-            (Some("any_value" | "first_value" | "last_value"), [ty]) => ty.clone(),
+            (Some("any_value" | "first_value" | "last_value"), [ty]) => bare(self.inference.resolve(ty)),
             (Some("nth_value"), [ty, number]) => {
                 self.plain(number, &construct);
-                ty.clone()
+                bare(self.inference.resolve(ty))
             }
             (Some("lag" | "lead"), [ty, rest @ ..]) => {
                 if let Some(offset) = rest.first() {
                     self.plain(offset, &construct);
                 }
-                match rest.get(1) {
+                let ty = match rest.get(1) {
                     Some(default) => self.meet(ty, default, Meeting::Merge, &construct),
                     None => ty.clone(),
-                }
+                };
+                bare(self.inference.resolve(&ty))
             }
             (Some("unnest"), [array]) => self.element(array, &construct),
             (
@@ -848,10 +851,21 @@ impl Analyzer<'_> {
         }
     }
 
+    /// An array of these. One of arrays has one dimension more, which ciphertexts of whole arrays have not.
+    fn array_of(&mut self, element: Ty, construct: &str) -> Ty {
+        if let Ty::Sealed(class) = self.inference.resolve(&element)
+            && matches!(class.ty.base, Base::Array(_))
+        {
+            let (construct, column) = (construct.to_owned(), class.column.clone());
+            self.refuse(Reason::Construct { construct, column });
+        }
+        Ty::Array(Box::new(element))
+    }
+
     /// The element of an array that is handed on one by one.
     pub(super) fn element(&mut self, array: &Ty, construct: &str) -> Ty {
         match self.inference.resolve(array) {
-            Ty::Array(element) => *element,
+            Ty::Array(element) => bare(*element),
             Ty::Var(_) => {
                 let element = self.inference.fresh();
                 self.meet(array, &Ty::Array(Box::new(element.clone())), Meeting::Merge, construct);
@@ -865,11 +879,9 @@ impl Analyzer<'_> {
     }
 
     fn merged(&mut self, types: &[Ty], how: Meeting, construct: &str) -> Ty {
-        let mut merged = self.inference.fresh();
-        for ty in types {
-            merged = self.meet(&merged, ty, how, construct);
-        }
-        merged
+        let Some((first, rest)) = types.split_first() else { return self.inference.fresh() };
+        self.comparable(first, how, construct);
+        rest.iter().fold(first.clone(), |merged, ty| self.meet(&merged, ty, how, construct))
     }
 
     /// The name of a function of PostgreSQL's own, after checks on what the call may reach.

@@ -623,6 +623,11 @@ impl Analyzer<'_> {
                 continue;
             };
             let ty = self.meet(&a.ty, &b.ty, Meeting::Equality, "JOIN USING");
+            // The column has the type that both become.
+            let ty = match (&a.ty, &b.ty) {
+                (Ty::Sealed(_), Ty::Sealed(_)) => self.meet(&a.ty, &b.ty, Meeting::Merge, "JOIN USING"),
+                _ => ty,
+            };
             list.push(merged_column(name, ty, &a, &b, kept));
         }
         let rest = |from: &From| -> Vec<Column> {

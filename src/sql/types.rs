@@ -56,6 +56,8 @@ struct Cell {
     stored: bool,
     /// It stands beside an encrypted column in CASE, COALESCE, UNION ...: PostgreSQL finds one type for both.
     beside_column: bool,
+    /// The same, and it stands first: of two types that can be cast to each other its own is taken.
+    leads_column: bool,
     /// PostgreSQL has decided that what is unknown here is text.
     text: bool,
     /// The parameter that it stands for.
@@ -123,6 +125,11 @@ impl Inference {
         self.cells.get(self.root(var)).is_some_and(|cell| cell.beside_column)
     }
 
+    /// Whether it also stands before that column.
+    pub(super) fn leads_column(&self, var: Var) -> bool {
+        self.cells.get(self.root(var)).is_some_and(|cell| cell.leads_column)
+    }
+
     /// PostgreSQL reads what is still unknown in the output of a subquery as text.
     pub(super) fn settle_as_text(&mut self, ty: &Ty) {
         if let Ty::Var(var) = self.resolve(ty)
@@ -146,12 +153,13 @@ impl Inference {
             self.mark_stored(right);
         }
         if hands_on {
-            for side in [left, right] {
+            for (side, leads) in [(left, true), (right, false)] {
                 if let Ty::Var(var) = side
                     && let root = self.root(*var)
                     && let Some(cell) = self.cells.get_mut(root)
                 {
                     cell.beside_column = true;
+                    cell.leads_column |= leads;
                 }
             }
         }
@@ -164,6 +172,7 @@ impl Inference {
             }
             (Ty::Var(var), known) | (known, Ty::Var(var)) => {
                 self.check_mode(&known, how, construct)?;
+                let known = if how == Meeting::Merge { bare(known) } else { known };
                 self.bind(var, known.clone(), construct)?;
                 Ok(known)
             }
@@ -278,11 +287,12 @@ impl Inference {
         let Some(from) = self.cells.get_mut(b) else { return };
         from.parent = Some(a);
         let (stored, text, parameter) = (from.stored, from.text, from.parameter);
-        let beside_column = from.beside_column;
+        let (beside_column, leads_column) = (from.beside_column, from.leads_column);
         if let Some(into) = self.cells.get_mut(a) {
             into.stored |= stored;
             into.text |= text;
             into.beside_column |= beside_column;
+            into.leads_column |= leads_column;
             into.parameter = into.parameter.or(parameter);
         }
     }
@@ -311,6 +321,16 @@ impl Inference {
             Ty::Row(items) => items.iter().any(|item| self.occurs(var, item)),
             Ty::Plain | Ty::Sealed(_) => false,
         }
+    }
+}
+
+/// A column as what an expression makes of it, which has no modifier for the server.
+pub(super) fn bare(ty: Ty) -> Ty {
+    match ty {
+        Ty::Sealed(class) if class.ty.modifier != -1 && !class.bare => {
+            Ty::Sealed(Arc::new(Class { bare: true, ..Class::clone(&class) }))
+        }
+        other => other,
     }
 }
 
@@ -358,8 +378,8 @@ fn meet_classes(
             }
         }
         Meeting::Merge => match merged(&a.ty, &b.ty) {
-            Some(ty) if ty == a.ty => Ok(Arc::clone(a)),
-            Some(ty) => Ok(Arc::new(Class { ty, ..Class::clone(a) })),
+            Some(ty) if ty == a.ty && a.ty.modifier == b.ty.modifier && a.bare == b.bare => Ok(Arc::clone(a)),
+            Some(ty) => Ok(Arc::new(Class { ty, bare: true, ..Class::clone(a) })),
             None => fail(different_types(a, b, construct)),
         },
     }
@@ -388,7 +408,7 @@ fn comparable(a: &Type, b: &Type) -> bool {
 
 /// Whether a constant of a type (`None` if it is not known yet) and a column become one result of the column's
 /// type, in the form in which the constant was written.
-pub(super) fn joins_as_constant(column: &Type, constant: Option<Oid>) -> bool {
+pub(super) fn joins_as_constant(column: &Type, constant: Option<Oid>, leads: bool) -> bool {
     let is_exact = match column.base {
         Base::Numeric | Base::Bpchar | Base::Time | Base::Timestamp | Base::Timestamptz | Base::Interval => {
             column.modifier == -1
@@ -399,7 +419,7 @@ pub(super) fn joins_as_constant(column: &Type, constant: Option<Oid>) -> bool {
         let constant = Type::from_oid(constant, -1).map_or_else(|| column.base.clone(), |ty| ty.base);
         column.base == constant
             || rank(&column.base).zip(rank(&constant)).is_some_and(|(column, constant)| {
-                column.0 == constant.0 && (column.1 >= constant.1 || column.0 == TEXT)
+                column.0 == constant.0 && if column.0 == TEXT { !leads } else { column.1 >= constant.1 }
             })
     });
     is_exact && has_type
@@ -430,8 +450,9 @@ fn merged(a: &Type, b: &Type) -> Option<Type> {
     }
     match (&a.base, &b.base) {
         (Base::Varchar, Base::Varchar) => Some(Type { base: Base::Varchar, modifier: -1 }),
+        // Each can be cast to the other, so the first one's stays.
         (Base::Text | Base::Varchar, Base::Text | Base::Varchar) => {
-            Some(Type { base: Base::Text, modifier: -1 })
+            Some(Type { base: a.base.clone(), modifier: -1 })
         }
         (x, y) => match (rank(x), rank(y)) {
             (Some((x_family, x_rank)), Some((y_family, y_rank)))

@@ -825,8 +825,7 @@ SELECT 'x'::varchar::text UNION SELECT email FROM users
 1: users.email from nowhere
 
 SELECT CAST(('x') AS character varying) UNION SELECT email FROM users
-=> SELECT CAST((«users.email store as varchar 'x'») AS pg_catalog.bytea) AS "varchar" UNION SELECT email FROM public.users
-1: users.email from nowhere
+=> refuse 0A000 at 14: a constant cannot stand beside encrypted column public.users.email in CASE, COALESCE, VALUES or a set operation, because its type or scale would differ
 
 SELECT $1::date UNION SELECT born FROM users
 => SELECT $1::pg_catalog.bytea AS "date" UNION SELECT born FROM public.users
@@ -860,3 +859,18 @@ SELECT 'sad'::public.mood UNION SELECT mood FROM users
 
 SELECT (SELECT 'x'), 'y' FROM users WHERE (SELECT 'z') = email
 => SELECT (SELECT 'x'), 'y' FROM public.users WHERE (SELECT «users.email as text 'z'» AS "?column?") = email
+
+--! Types that meet become the type that PostgreSQL gives them.
+
+SELECT array_agg(labels) FROM notes
+=> refuse 0A000 at 8: function array_agg cannot be carried out on encrypted column public.notes.labels
+
+SELECT ARRAY[labels, labels] FROM notes
+=> refuse 0A000 at 22: ARRAY cannot be carried out on encrypted column public.notes.labels
+
+SELECT array_agg(DISTINCT email) FROM users
+=> refuse 0A000 at 27: column public.users.email is encrypted without order, so DISTINCT cannot be carried out on it
+
+SELECT count(DISTINCT email), array_agg(email) FROM users
+=> SELECT count(DISTINCT email), array_agg(email) FROM public.users
+2: array of users.email from nowhere

@@ -196,6 +196,7 @@ impl Builder<'_> {
             key: column.key.clone(),
             binding: Arc::new(Binding { mode: column.mode, family, context: column.context.clone() }),
             storage,
+            bare: false,
         })
     }
 
