@@ -192,6 +192,7 @@ impl Session {
             }
         };
         self.unsynced = false;
+        self.refused = false;
         Ok(step)
     }
 
@@ -264,6 +265,11 @@ impl Session {
     fn long_bind(&mut self, head: Head, input: &BytesMut, tools: &mut Tools<'_>) -> Option<Step> {
         let front = input.get(HEAD..input.len().min(head.total))?;
         let Some((portal, statement)) = Bind::peek_names(front) else { return Some(Step::More) };
+        if self.is_void(statement) {
+            self.bind_without_values(portal, statement);
+            self.from_client = super::Passing { left: head.total, dropped: true };
+            return Some(Step::Done);
+        }
         let prepared = match self.current(statement, tools) {
             Current::Known(prepared) => Some(prepared),
             Current::Unknown => None,
@@ -286,6 +292,10 @@ impl Session {
     fn bind(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<Step, End> {
         let broken = |e| End::Wire(Side::Client, e);
         let (portal, statement) = Bind::peek_names(body).ok_or_else(|| broken(WireError::Unterminated))?;
+        if self.is_void(statement) {
+            self.bind_without_values(portal, statement);
+            return Ok(Step::Done);
+        }
         let prepared = match self.current(statement, tools) {
             Current::Known(prepared) => Some(prepared),
             Current::Unknown => None,
@@ -317,6 +327,25 @@ impl Session {
         self.queue.push(entry);
         self.unsynced = true;
         Ok(Step::Done)
+    }
+
+    /// True if the server will not take values for this statement: it discards what follows a refused message up
+    /// to Sync, or a refused text never became a statement of this name. Drivers send Bind without waiting for
+    /// Parse, so what comes then may be meant for protected columns.
+    fn is_void(&self, statement: &[u8]) -> bool {
+        self.refused
+            || (!self.refused_names.is_empty()
+                && !self.statements.contains_key(statement)
+                && self.refused_names.contains(&*String::from_utf8_lossy(statement)))
+    }
+
+    /// Passes a Bind on by its names alone; the server answers as it would to the whole.
+    fn bind_without_values(&mut self, portal: &[u8], statement: &[u8]) {
+        let (none, formats) = (std::iter::empty::<Option<&[u8]>>(), Formats::default());
+        Bind::write(&mut self.to_server, portal, statement, &formats, none, &formats);
+        let entry = self.bound(portal, None, formats);
+        self.queue.push(entry);
+        self.unsynced = true;
     }
 
     /// Notes a portal that is being bound.
@@ -382,6 +411,7 @@ impl Session {
         }
         self.skipping = false;
         self.unsynced = false;
+        self.refused = false;
         self.executes = 0;
         self.relay(frame, Pending::client(Kind::Sync))
     }

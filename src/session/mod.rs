@@ -161,6 +161,8 @@ pub struct Session {
     unsynced: bool,
     /// Execute messages among them.
     executes: usize,
+    /// A message of this flight was refused: the server will discard what the client sends up to its next Sync.
+    refused: bool,
     /// The server discards what comes before the next Sync.
     skipping: bool,
     /// A COPY in that direction is under way: the client may send data.
@@ -184,8 +186,9 @@ pub struct Session {
     standard_strings: bool,
     replication: bool,
     database: String,
-    /// What was taken down from the startup packet, until the server has answered it.
-    negotiating: Option<Vec<Vec<u8>>>,
+    /// What was taken down from the startup packet, until the server has answered it: the minor version that the
+    /// server was asked for, and the options that it was not shown.
+    negotiating: Option<(u16, Vec<Vec<u8>>)>,
     scratch: Scratch,
 }
 
@@ -205,6 +208,7 @@ impl Session {
             status: TransactionStatus::Idle,
             unsynced: false,
             executes: 0,
+            refused: false,
             skipping: false,
             copying_in: false,
             flushed: false,

@@ -36,6 +36,7 @@ impl Session {
                 // Under its own name: a failed Parse of the unnamed statement drops the one before it.
                 Parse { name, text: UNPARSABLE, types: Vec::new() }.write(&mut self.to_server);
                 self.unsynced = true;
+                self.refused = true;
                 Kind::Parse
             }
             Refused::Bind => {
@@ -43,6 +44,7 @@ impl Session {
                 let formats = Formats::default();
                 Bind::write(&mut self.to_server, b"", NO_STATEMENT, &formats, none, &formats);
                 self.unsynced = true;
+                self.refused = true;
                 Kind::Bind
             }
             Refused::FunctionCall => {
@@ -52,6 +54,7 @@ impl Session {
             Refused::Query => {
                 frontend::write_query(&mut self.to_server, UNPARSABLE);
                 self.unsynced = false;
+                self.refused = false;
                 Kind::Query
             }
         };

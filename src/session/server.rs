@@ -404,7 +404,12 @@ impl Session {
         match undo {
             Undo::Nothing => {}
             Undo::Statement(name, Some(before)) => drop(self.statements.insert(name, before)),
-            Undo::Statement(name, None) => drop(self.statements.remove(&name)),
+            Undo::Statement(name, None) => {
+                // The client may go on to bind what was not prepared.
+                if self.statements.remove(&name).is_some_and(|p| p.plan.is_some()) {
+                    self.refused_names.insert(String::from_utf8_lossy(&name).into_owned());
+                }
+            }
             Undo::Portal(name, Some(before)) => drop(self.portals.insert(name, before)),
             Undo::Portal(name, None) => drop(self.portals.remove(&name)),
         }

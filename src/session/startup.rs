@@ -6,7 +6,7 @@ use super::{End, Event, Phase, Session, Step};
 use crate::error::{ClientError, SqlState};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frame::{HEAD, MAX_SMALL};
-use crate::wire::startup::{NEWEST_MINOR, Packet};
+use crate::wire::startup::Packet;
 use crate::wire::{Head, Reader, Side, WireError, startup};
 
 /// The longest answer in an authentication exchange (`PG_MAX_AUTH_TOKEN_LENGTH`).
@@ -53,7 +53,8 @@ impl Session {
                 self.database = text("database").or_else(|| text("user")).unwrap_or_default();
                 self.replication = text("replication").is_some_and(|v| is_replication(&v));
                 if packet_read.needs_negotiation() {
-                    self.negotiating = Some(packet_read.protocol_options().map(<[u8]>::to_vec).collect());
+                    let options = packet_read.protocol_options().map(<[u8]>::to_vec).collect();
+                    self.negotiating = Some((packet_read.negotiated_minor(), options));
                     packet_read.write_negotiated(&mut self.to_server);
                 } else {
                     self.to_server.extend_from_slice(packet);
@@ -108,16 +109,16 @@ impl Session {
         let server = |e| End::Wire(Side::Server, e);
         match tag {
             b'v' => {
-                let Some(mut options) = self.negotiating.take() else { return Ok(true) };
+                let Some((asked, mut options)) = self.negotiating.take() else { return Ok(true) };
                 let (minor, more) = startup::read_negotiate(body).map_err(server)?;
                 options.extend(more);
-                startup::write_negotiate(&mut self.to_client, minor.min(NEWEST_MINOR), &options);
+                startup::write_negotiate(&mut self.to_client, minor.min(asked), &options);
                 return Ok(false);
             }
             b'R' => {
                 // The server spoke the version that we took the client down to, so we say it in its place.
-                if let Some(options) = self.negotiating.take() {
-                    startup::write_negotiate(&mut self.to_client, NEWEST_MINOR, &options);
+                if let Some((asked, options)) = self.negotiating.take() {
+                    startup::write_negotiate(&mut self.to_client, asked, &options);
                 }
                 let code = Reader::new(body).u32().map_err(server)?;
                 // 0 is AuthenticationOk, 12 the last word of SASL; every other code wants an answer.

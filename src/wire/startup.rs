@@ -58,11 +58,16 @@ impl<'a> Startup<'a> {
         self.minor > NEWEST_MINOR || self.protocol_options().next().is_some()
     }
 
+    /// The minor version that we speak for it.
+    pub fn negotiated_minor(&self) -> u16 {
+        self.minor.min(NEWEST_MINOR)
+    }
+
     /// Writes the packet that we speak for it: a version that we know and no protocol options.
     pub fn write_negotiated(&self, out: &mut BytesMut) {
         sized(out, |b| {
             b.put_u16(3);
-            b.put_u16(self.minor.min(NEWEST_MINOR));
+            b.put_u16(self.negotiated_minor());
             for (name, value) in self.parameters.iter().filter(|(n, _)| !n.starts_with(b"_pq_.")) {
                 put_cstr(b, name);
                 put_cstr(b, value);

@@ -9,6 +9,15 @@
 )]
 
 mod analysis;
+mod driver;
+mod fixture;
 mod harness;
+mod hostile;
+mod large;
+mod leak;
+mod refusal;
+mod startup;
 #[path = "../support/mod.rs"]
 mod support;
+mod transcript;
+mod twin;

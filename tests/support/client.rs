@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long a test waits for a frame before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A message from the server: its type and its body, the length taken off.
 #[derive(Clone, PartialEq, Eq)]
@@ -115,6 +115,14 @@ impl RawClient {
     pub fn read_byte(&mut self) -> Option<u8> {
         let mut byte = [0];
         self.fill(&mut byte).then_some(byte[0])
+    }
+
+    /// All bytes up to the end of the connection.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A reset ends a connection too.
+        let _ = self.stream.read_to_end(&mut bytes);
+        bytes
     }
 
     /// True if nothing comes for `time`.

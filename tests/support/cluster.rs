@@ -42,7 +42,7 @@ const FAST: &[(&str, &str)] = &[
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
     ("autovacuum", "off"),
-    ("max_connections", "100"),
+    ("max_connections", "300"),
     ("shared_buffers", "32MB"),
     ("max_wal_size", "2GB"),
     ("log_line_prefix", "%p %d %e "),
