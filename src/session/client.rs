@@ -54,6 +54,10 @@ impl Session {
                     Step::More
                 }
             };
+            if self.leaving {
+                input.clear();
+                return Ok(());
+            }
             match step {
                 Step::Done => {}
                 Step::More => return Ok(()),
@@ -74,6 +78,12 @@ impl Session {
         // What the server discards need not reach it.
         if self.skipping && !matches!(head.tag, b'S' | b'X') {
             self.from_client = super::Passing { left: head.total, dropped: true };
+            if self.knowledge.take_answered() && head.tag == b'Q' {
+                // Behind its error a Query gets ReadyForQuery, and what follows is not discarded.
+                self.end_pipeline();
+                frontend::write_bare(&mut self.to_server, b'S');
+                self.queue.push(Pending::client(Kind::Sync));
+            }
             return Ok(Step::Done);
         }
         match head.tag {
@@ -96,8 +106,11 @@ impl Session {
         let frame = input.get(..head.total).unwrap_or_default();
         // What is missing is read before a pipeline begins: in the middle of one it would be read in its
         // transaction.
-        let begins = !self.unsynced && matches!(head.tag, b'B' | b'C' | b'D' | b'E');
-        if begins && matches!(self.readiness(tools), Readiness::Wait) {
+        let begins = !self.unsynced && self.status == TransactionStatus::Idle;
+        if begins
+            && matches!(head.tag, b'B' | b'C' | b'D' | b'E')
+            && matches!(self.readiness(tools), Readiness::Wait)
+        {
             return Ok(Step::Stall);
         }
         let step = match head.tag {
@@ -111,7 +124,7 @@ impl Session {
             b'S' => self.sync(frame),
             b'X' => {
                 self.to_server.extend_from_slice(frame);
-                self.phase = Phase::Ended;
+                self.leaving = true;
                 Step::Done
             }
             // Flush asks for what is there, and begets nothing.
@@ -148,6 +161,10 @@ impl Session {
             Judged::Verdict(verdict, basis) => (verdict, basis),
         };
         self.executes = 0;
+        if self.unsynced && self.status != TransactionStatus::Open {
+            // It ends the implicit transaction that was begun before it, well or badly.
+            self.knowledge.implicit_transaction_ends();
+        }
         let step = match verdict {
             Verdict::Forward(proof) => {
                 tools.metrics.forwarded.increment(1);
@@ -363,6 +380,9 @@ impl Session {
     }
 
     fn describe(&mut self, target: Target<'_>, frame: &[u8]) -> Step {
+        if self.queue.is_unsettled(target) {
+            return Step::Stall;
+        }
         let (kind, prepared) = match target {
             Target::Statement(name) => (Kind::DescribeStatement, self.statements.get(name).cloned()),
             Target::Portal(name) => {
@@ -376,6 +396,9 @@ impl Session {
     }
 
     fn execute(&mut self, execute: Execute<'_>, frame: &[u8]) -> Step {
+        if self.queue.is_unsettled(Target::Portal(execute.portal)) {
+            return Step::Stall;
+        }
         let mut entry = Pending::client(Kind::Execute);
         // Behind another one in the same implicit transaction, nothing can be taken back by one answer.
         entry.first = self.executes == 0;
@@ -405,6 +428,12 @@ impl Session {
             self.to_server.extend_from_slice(frame);
             return Step::Done;
         }
+        self.end_pipeline();
+        self.relay(frame, Pending::client(Kind::Sync))
+    }
+
+    /// A Sync is being sent, of the client's or for it.
+    fn end_pipeline(&mut self) {
         if self.status != TransactionStatus::Open {
             // It ends the implicit transaction, well or badly.
             self.knowledge.implicit_transaction_ends();
@@ -413,7 +442,6 @@ impl Session {
         self.unsynced = false;
         self.refused = false;
         self.executes = 0;
-        self.relay(frame, Pending::client(Kind::Sync))
     }
 
     fn function_call(&mut self, body: &[u8], frame: &[u8], tools: &Tools<'_>) -> Result<Step, End> {

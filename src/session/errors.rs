@@ -53,14 +53,23 @@ pub(super) fn rewrite(
     Ok(true)
 }
 
-/// Code and message of an ErrorResponse.
-pub(super) fn code_and_message(body: &[u8]) -> Result<(String, String), WireError> {
+/// What an ErrorResponse says.
+pub(super) struct Told {
+    pub(super) code: String,
+    pub(super) message: String,
+    /// The session is over.
+    pub(super) fatal: bool,
+}
+
+/// Reads an ErrorResponse.
+pub(super) fn told(body: &[u8]) -> Result<Told, WireError> {
     let fields = notice_fields(body)?;
     let text = |code| {
         let field = fields.iter().find(|(c, _)| *c == code);
         field.map(|(_, t)| String::from_utf8_lossy(t).into_owned()).unwrap_or_default()
     };
-    Ok((text(b'C'), text(b'M')))
+    let fatal = matches!(&*text(b'V'), "FATAL" | "PANIC");
+    Ok(Told { code: text(b'C'), message: text(b'M'), fatal })
 }
 
 fn position<'t>(text: &'t [u8], prepared: &Prepared) -> Cow<'t, [u8]> {

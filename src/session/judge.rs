@@ -14,6 +14,7 @@ use crate::datum::Oid;
 use crate::error::ClientFacing as _;
 use crate::sql::{self, Arrival, Context, Effects, Verdict};
 use crate::wire::backend::TransactionStatus;
+use crate::wire::frontend::Target;
 
 /// A statement's verdict with what it was reached under.
 pub(super) enum Judged {
@@ -110,10 +111,11 @@ impl Session {
         let asked = std::cell::Cell::new(false);
         let is_protected_plan = |name: &str| {
             asked.set(true);
-            if self.refused_names.contains(name) {
+            let is_refused = self.refused_names.contains(name);
+            let name = name.as_bytes();
+            if is_refused || self.queue.is_unsettled(Target::Statement(name)) {
                 return true;
             }
-            let name = name.as_bytes();
             self.statements.get(name).is_some_and(|p| p.plan.is_some())
                 || self.portals.get(name).is_some_and(|p| p.prepared.plan.is_some())
         };
@@ -138,11 +140,17 @@ impl Session {
     /// A prepared statement that is about to be bound, its plan checked against what is known now: one whose
     /// names have moved since it was parsed would send plaintext where it no longer belongs.
     pub(super) fn current(&mut self, name: &[u8], tools: &mut Tools<'_>) -> Current {
+        if self.queue.is_unsettled(Target::Statement(name)) {
+            return Current::Wait;
+        }
         let Some(prepared) = self.statements.get(name).cloned() else { return Current::Unknown };
         if self.unclear_names.contains(name) {
             return Current::Refused(plan_changed());
         }
         let Some(before) = &prepared.basis else { return Current::Known(prepared) };
+        if !self.knowledge.is_complete() && sql::without_catalog(&prepared.text).is_some() {
+            return Current::Known(prepared);
+        }
         let basis = match self.readiness(tools) {
             Readiness::Go(basis) => basis,
             Readiness::Wait => return Current::Wait,

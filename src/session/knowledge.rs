@@ -82,6 +82,8 @@ pub(super) struct Knowledge {
     /// The same for the catalog.
     changed_catalog: bool,
     flight: Option<Flight>,
+    /// A flight failed in the middle of a pipeline, and the statement that waits for it was told so.
+    answered: bool,
     /// The catalog was read for the statement that waits: to it, it is fresh however long the reading took.
     just_read: bool,
     /// A flight failed: the answer to the statement that waits for it.
@@ -139,6 +141,11 @@ impl Knowledge {
     /// The schema for a look at a result's origins.
     pub(super) fn schema(&self) -> Option<&Arc<Schema>> {
         self.schema.as_ref().map(|v| &v.schema)
+    }
+
+    /// True once after the statement that waits was answered by a flight's error.
+    pub(super) fn take_answered(&mut self) -> bool {
+        std::mem::take(&mut self.answered)
     }
 
     /// The statement that waited goes on.
@@ -361,6 +368,7 @@ impl Session {
             backend::write_error(&mut self.to_client, &error);
             self.skipping = true;
             self.knowledge.flight = None;
+            self.knowledge.answered = true;
         } else {
             flight.error = Some(error);
         }

@@ -154,6 +154,8 @@ pub struct Session {
     from_server: Passing,
     events: Vec<Event>,
     stalled: bool,
+    /// The client has taken its leave: the server closes when it has answered what came before.
+    leaving: bool,
 
     queue: Queue,
     status: TransactionStatus,
@@ -204,6 +206,7 @@ impl Session {
             from_server: Passing::default(),
             events: Vec::new(),
             stalled: false,
+            leaving: false,
             queue: Queue::default(),
             status: TransactionStatus::Idle,
             unsynced: false,
@@ -261,7 +264,7 @@ impl Session {
 
     /// True if more bytes of the client would be of use now.
     pub fn wants_client(&self) -> bool {
-        !self.stalled && self.to_server.len() < HIGH_WATER && !self.has_ended()
+        !self.stalled && !self.leaving && self.to_server.len() < HIGH_WATER && !self.has_ended()
     }
 
     /// True if more bytes of the server would be of use now.

@@ -6,12 +6,12 @@
 //!
 //! <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY>
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::plans::{Portal, Prepared};
 use crate::error::ClientError;
-use crate::wire::frontend::Formats;
+use crate::wire::frontend::{Formats, Target};
 
 /// The message that an entry stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,8 @@ pub(super) struct Pending {
     pub(super) failed: bool,
     /// For Execute: the first since the last Sync.
     pub(super) first: bool,
+    /// Its place among all that were ever sent.
+    number: u64,
 }
 
 impl Pending {
@@ -109,6 +111,7 @@ impl Pending {
             statement: 0,
             failed: false,
             first: true,
+            number: 0,
         }
     }
 
@@ -125,55 +128,111 @@ impl Pending {
 
 /// The entries in the order of their messages.
 #[derive(Debug, Default)]
-pub(super) struct Queue(VecDeque<Pending>);
+pub(super) struct Queue {
+    entries: VecDeque<Pending>,
+    next: u64,
+    last_sync: u64,
+    /// The last messages that gave names another meaning.
+    statements: HashMap<Box<[u8]>, u64>,
+    portals: HashMap<Box<[u8]>, u64>,
+}
+
+/// As many names are kept before those that are settled are forgotten.
+const MAX_NAMES: usize = 1024;
 
 impl Queue {
-    pub(super) fn push(&mut self, entry: Pending) {
-        self.0.push_back(entry);
+    pub(super) fn push(&mut self, mut entry: Pending) {
+        self.next += 1;
+        entry.number = self.next;
+        if entry.kind == Kind::Sync {
+            self.last_sync = entry.number;
+        }
+        let changed = match &entry.undo {
+            Undo::Nothing => None,
+            Undo::Statement(name, _) => Some((&mut self.statements, name)),
+            Undo::Portal(name, _) => Some((&mut self.portals, name)),
+        };
+        if let Some((names, name)) = changed {
+            if names.len() > MAX_NAMES {
+                let settled = self.entries.front().map_or(entry.number, |front| front.number);
+                names.retain(|_, number| *number >= settled);
+            }
+            names.insert(name.clone(), entry.number);
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// True if what a name stands for depends on an answer that is still due: the message that gave it its
+    /// meaning may be discarded, and a Sync behind it keeps the next message from being discarded with it.
+    pub(super) fn is_unsettled(&self, target: Target<'_>) -> bool {
+        let number = match target {
+            Target::Statement(name) => self.statements.get(name),
+            Target::Portal(name) => self.portals.get(name),
+        };
+        let due = self.entries.front().map_or(u64::MAX, |front| front.number);
+        number.is_some_and(|number| (due..self.last_sync).contains(number))
     }
 
     pub(super) fn front(&self) -> Option<&Pending> {
-        self.0.front()
+        self.entries.front()
     }
 
     pub(super) fn front_mut(&mut self) -> Option<&mut Pending> {
-        self.0.front_mut()
+        self.entries.front_mut()
     }
 
     pub(super) fn back_mut(&mut self) -> Option<&mut Pending> {
-        self.0.back_mut()
+        self.entries.back_mut()
     }
 
     pub(super) fn pop(&mut self) -> Option<Pending> {
-        self.0.pop_front()
+        self.entries.pop_front()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// The entries behind the front.
     pub(super) fn behind_front(&mut self) -> impl Iterator<Item = &mut Pending> {
-        self.0.iter_mut().skip(1)
+        self.entries.iter_mut().skip(1)
     }
 
     /// Takes away what the server discards after an error: everything before the next Sync. Gives the undo
-    /// steps, latest first.
+    /// steps, latest first. What later messages have changed in the meantime stays, and is undone to the
+    /// earlier state should they fail.
     pub(super) fn discard_to_sync(&mut self) -> Vec<Undo> {
-        let end = self.0.iter().position(|e| e.kind == Kind::Sync).unwrap_or(self.0.len());
-        let mut undo: Vec<Undo> = self.0.drain(..end).map(|e| e.undo).collect();
+        let end = self.entries.iter().position(|e| e.kind == Kind::Sync).unwrap_or(self.entries.len());
+        let mut undo: Vec<Undo> = self.entries.drain(..end).map(|e| e.undo).collect();
         undo.reverse();
-        undo
+        undo.into_iter().filter_map(|step| self.undo_later(step)).collect()
+    }
+
+    /// Leaves a step to the next message that changed the same name, if there is one.
+    fn undo_later(&mut self, step: Undo) -> Option<Undo> {
+        for later in &mut self.entries {
+            match (&mut later.undo, &step) {
+                (Undo::Statement(name, _), Undo::Statement(same, _))
+                | (Undo::Portal(name, _), Undo::Portal(same, _))
+                    if name == same =>
+                {
+                    later.undo = step;
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        Some(step)
     }
 
     /// Takes away Syncs that the server reads, and ignores, because the front has begun COPY FROM STDIN.
     /// True if there were any.
     pub(super) fn drop_syncs_behind_front(&mut self) -> bool {
-        let before = self.0.len();
-        while self.0.get(1).is_some_and(|e| e.kind == Kind::Sync && e.errand == Errand::Client) {
-            self.0.remove(1);
+        let before = self.entries.len();
+        while self.entries.get(1).is_some_and(|e| e.kind == Kind::Sync && e.errand == Errand::Client) {
+            self.entries.remove(1);
         }
-        self.0.len() < before
+        self.entries.len() < before
     }
 }
 
@@ -193,7 +252,10 @@ mod tests {
     fn an_error_discards_up_to_the_next_sync_and_no_further() {
         let mut q = queue(&[Kind::Parse, Kind::Bind, Kind::Query, Kind::Sync, Kind::Parse, Kind::Sync]);
         q.discard_to_sync();
-        assert_eq!(q.0.iter().map(|e| e.kind).collect::<Vec<_>>(), [Kind::Sync, Kind::Parse, Kind::Sync]);
+        assert_eq!(
+            q.entries.iter().map(|e| e.kind).collect::<Vec<_>>(),
+            [Kind::Sync, Kind::Parse, Kind::Sync]
+        );
     }
 
     #[test]
@@ -223,9 +285,31 @@ mod tests {
     }
 
     #[test]
+    fn a_step_back_goes_under_what_was_changed_since() {
+        let mut q = Queue::default();
+        let parse = |q: &mut Queue| {
+            let mut entry = Pending::client(Kind::Parse);
+            entry.undo = Undo::Statement(Box::from(&b"a"[..]), None);
+            q.push(entry);
+        };
+        parse(&mut q);
+        q.push(Pending::client(Kind::Sync));
+        assert!(q.is_unsettled(Target::Statement(b"a")));
+        assert!(!q.is_unsettled(Target::Portal(b"a")) && !q.is_unsettled(Target::Statement(b"b")));
+        parse(&mut q);
+        assert!(!q.is_unsettled(Target::Statement(b"a")), "discarded together with what follows it");
+        assert!(q.discard_to_sync().is_empty());
+        q.pop();
+        assert!(matches!(&q.discard_to_sync()[..], [Undo::Statement(_, None)]));
+    }
+
+    #[test]
     fn copy_takes_the_syncs_that_follow_it_directly() {
         let mut q = queue(&[Kind::Execute, Kind::Sync, Kind::Sync, Kind::Parse, Kind::Sync]);
         q.drop_syncs_behind_front();
-        assert_eq!(q.0.iter().map(|e| e.kind).collect::<Vec<_>>(), [Kind::Execute, Kind::Parse, Kind::Sync]);
+        assert_eq!(
+            q.entries.iter().map(|e| e.kind).collect::<Vec<_>>(),
+            [Kind::Execute, Kind::Parse, Kind::Sync]
+        );
     }
 }

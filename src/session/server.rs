@@ -367,7 +367,7 @@ impl Session {
     }
 
     fn error(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
-        let (code, message) = errors::code_and_message(body).map_err(broken)?;
+        let errors::Told { code, message, fatal } = errors::told(body).map_err(broken)?;
         let Some(entry) = self.queue.front_mut() else {
             // Of its own accord: a shutdown, a timeout.
             self.to_client.extend_from_slice(frame);
@@ -375,6 +375,8 @@ impl Session {
         };
         let (kind, errand, failed) = (entry.kind, entry.errand, entry.failed);
         match (entry.stand_in.take(), errand) {
+            // The end of the session is the client's business whatever it interrupts.
+            _ if fatal => self.pass_notice(b'E', body, frame, tools)?,
             (_, Errand::Knowledge(_)) => self.knowledge_failed(&code, &message),
             (_, Errand::Poison) => {}
             (Some(stand_in), _) if stand_in.expected == code => {

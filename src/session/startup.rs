@@ -89,7 +89,7 @@ impl Session {
             }
             b'X' => {
                 self.to_server.extend_from_slice(&input.split_to(head.total.min(input.len())));
-                self.phase = Phase::Ended;
+                self.leaving = true;
                 Ok(Step::Done)
             }
             _ if *asked => {

@@ -32,15 +32,19 @@ pub fn analyze(text: &str, _arrival: Arrival<'_>, cx: &Context<'_>) -> Verdict {
     }
 }
 
-/// What a text does that is forwarded whatever the catalog holds: transaction control and settings, without
-/// strings. `None` for every other text.
+/// What a text does that is forwarded whatever the catalog holds: transaction control and settings. `None` for
+/// every other text.
 pub fn without_catalog(text: &str) -> Option<Effects> {
     use StatementKind as Kind;
     let lexemes = lex::tokenize(text).ok()?;
     let plain = lexemes.iter().all(|lexeme| {
-        use lex::LexemeKind::{Integer, Numeric, Operator, QuotedWord, Symbol, Word};
-        // With standard_conforming_strings off, a string may end elsewhere.
-        matches!(lexeme.kind, Word | QuotedWord | Integer | Numeric | Symbol(_) | Operator)
+        use lex::LexemeKind::{Integer, Numeric, Operator, QuotedWord, String, Symbol, Word};
+        match lexeme.kind {
+            Word | QuotedWord | Integer | Numeric | Symbol(_) | Operator => true,
+            // With standard_conforming_strings off, a backslash would mean something else.
+            String(lex::StringForm::Plain) => !text.contains('\\'),
+            _ => false,
+        }
     });
     if !plain {
         return None;

@@ -228,3 +228,31 @@ fn a_message_that_copy_does_not_allow_is_not_shown_to_the_server() {
         assert_eq!(p.sent_bytes(), bare(b'Q'));
     });
 }
+
+#[test]
+fn a_name_whose_meaning_depends_on_an_answer_is_not_used_before_it_comes() {
+    transcript(|p| {
+        p.client(&[parse("s", "insert into users (email) values ($1)", &[]), bare(b'S')].concat());
+        p.server(&[bare(b'1'), ready('I')].concat());
+        p.sent();
+        p.client(&[parse("x", "selec", &[]), close(Target::Statement(b"s"))].concat());
+        p.client(&[parse("s", "select v from plain where v = $1", &[]), bare(b'S')].concat());
+        p.client(&bind("", "s", &[Some(b"canary")]));
+        assert_eq!(p.sent().last().unwrap(), "Sync");
+        // What would have given the name away is discarded.
+        p.server(&[error("42601", &[]), ready('I')].concat());
+        assert_eq!(p.sent(), [r#"Bind "" "s" ["<sealed>"] [1]"#]);
+    });
+}
+
+#[test]
+fn what_is_discarded_does_not_undo_what_came_behind_the_sync() {
+    transcript(|p| {
+        p.client(&[parse("", "selec", &[]), bare(b'S')].concat());
+        p.client(&parse("", "insert into users (email) values ($1)", &[]));
+        p.sent();
+        p.server(&[error("42601", &[]), ready('I')].concat());
+        p.client(&bind("", "", &[Some(b"canary")]));
+        assert_eq!(p.sent(), [r#"Bind "" "" ["<sealed>"] [1]"#]);
+    });
+}

@@ -69,6 +69,23 @@ fn a_look_that_fails_in_a_pipeline_is_the_answer_to_the_statement() {
 }
 
 #[test]
+fn a_query_that_is_answered_by_a_failed_look_gets_its_ready_for_query() {
+    let mut p = Peers::ready(usize::MAX, POLICY);
+    p.client(&query("select v from plain"));
+    p.server(&[complete("SELECT 0"), ready('I')].concat());
+    p.answering = false;
+    p.client(&[parse("", "set search_path = other", &[]), bind("", "", &[]), execute("", 0)].concat());
+    p.client(&[query("select v from plain"), query("rollback")].concat());
+    p.sent();
+    p.told();
+    p.server(&[bare(b'1'), bare(b'2'), complete("SET"), error("57014", &[])].concat());
+    assert_eq!(p.sent(), ["Sync"]);
+    p.server(&ready('I'));
+    assert_eq!(p.told().last().unwrap(), "Ready I");
+    assert!(!p.sent().is_empty(), "what follows goes on");
+}
+
+#[test]
 fn an_old_catalog_is_read_again_before_a_statement_that_was_looked_up_in_it_and_only_then() {
     let cases = [
         (query("select email from users"), true),
