@@ -16,13 +16,15 @@ use crate::session::{Event, HIGH_WATER, Session, Tools};
 /// How long a session that has ended may take to send what is left.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Room that is made for one read.
-const READ: usize = 32 * 1024;
+/// The least and the most room that is made for one read. An idle session holds the least of it, twice.
+const MIN_ROOM: usize = 4 * 1024;
+const MAX_ROOM: usize = 64 * 1024;
 
 /// A socket with what was read from it and not yet taken.
 struct Leg {
     socket: TcpStream,
     input: BytesMut,
+    room: usize,
     open: bool,
 }
 
@@ -30,19 +32,26 @@ impl Leg {
     fn new(socket: TcpStream) -> Self {
         // Without it small replies wait for an acknowledgement; a socket that refuses is only slower.
         let _ = socket.set_nodelay(true);
-        Self { socket, input: BytesMut::new(), open: true }
+        Self { socket, input: BytesMut::new(), room: MIN_ROOM, open: true }
     }
 
-    /// Reads once what is there. A closed or lost connection closes the leg: its peer is told by ours closing.
-    fn read(&mut self) {
-        self.input.reserve(READ);
-        match self.socket.try_read_buf(&mut self.input) {
-            Ok(n) => self.open = n > 0,
-            Err(e) => self.open = e.kind() == io::ErrorKind::WouldBlock,
-        }
-        if self.input.is_empty() && self.input.capacity() > 2 * HIGH_WATER {
+    /// Makes room for the next read: little for a session that says little, more while reads fill it.
+    fn make_room(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > 2 * self.room {
             self.input = BytesMut::new();
         }
+        self.input.reserve(self.room);
+    }
+
+    /// Notes how much a read gave. A closed or lost connection closes the leg: its peer is told by ours
+    /// closing.
+    fn has_read(&mut self, read: io::Result<usize>) {
+        match read {
+            Ok(n) if n >= self.room => self.room = (2 * self.room).min(MAX_ROOM),
+            Ok(n) if n < self.room / 8 => self.room = (self.room / 2).max(MIN_ROOM),
+            _ => {}
+        }
+        self.open = read.is_ok_and(|n| n > 0);
     }
 
     /// Sends from the front of `out` what the socket takes now. True: nothing is left to send.
@@ -118,16 +127,21 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
             continue;
         }
         let (wants_client, wants_server) = (session.wants_client() && client.open, session.wants_server());
+        client.make_room();
         let Some(server) = &mut server else {
-            client.socket.readable().await?;
-            client.read();
+            let read = client.socket.read_buf(&mut client.input).await;
+            client.has_read(read);
             continue;
         };
+        server.make_room();
+        // Reading through the halves tells tokio when a socket was emptied, so it is not tried again in vain.
+        let (mut from_client, to_client) = client.socket.split();
+        let (mut from_server, to_server) = server.socket.split();
         tokio::select! {
-            ready = client.socket.readable(), if wants_client => { ready?; client.read(); }
-            ready = server.socket.readable(), if wants_server => { ready?; server.read(); }
-            ready = client.socket.writable(), if !client_written => ready?,
-            ready = server.socket.writable(), if !server_written => ready?,
+            read = from_client.read_buf(&mut client.input), if wants_client => client.has_read(read),
+            read = from_server.read_buf(&mut server.input), if wants_server => server.has_read(read),
+            ready = to_client.writable(), if !client_written => ready?,
+            ready = to_server.writable(), if !server_written => ready?,
             else => return finish(session, client, None).await,
         }
     }
