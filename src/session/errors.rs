@@ -129,7 +129,11 @@ fn run(text: &[u8], of: impl Fn(u8) -> bool) -> usize {
 /// An envelope does not say which column it belongs to; it opens only as what it is.
 fn open(text: &[u8], storage: Storage, classes: &[Arc<Class>], values: &mut Values<'_>) -> Option<Vec<u8>> {
     let (stored, format) = match storage {
-        Storage::Bytea => (Cow::Owned(bytea_from_text(text)?), Format::Binary),
+        Storage::Bytea => {
+            let mut bytes = Vec::new();
+            bytea_from_text(text, &mut bytes)?;
+            (Cow::Owned(bytes), Format::Binary)
+        }
         Storage::Text => (Cow::Borrowed(text), Format::Text),
     };
     let mut out = Vec::new();

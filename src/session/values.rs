@@ -1,6 +1,5 @@
 //! One value on its way: from the client's form to the stored one and back.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::catalog::{Class, Storage};
@@ -111,18 +110,22 @@ impl Values<'_> {
                 "The row may hold plaintext that was written around the proxy. \"pgseal verify\" names such rows.",
             )
         };
-        let mut decoded = Vec::new();
-        let envelope: Cow<'_, [u8]> = match (class.storage, stored_format) {
-            (Storage::Bytea, Format::Binary) => Cow::Borrowed(stored),
-            (Storage::Bytea, Format::Text) => Cow::Owned(bytea_from_text(stored).ok_or_else(corrupt)?),
+        let decoded = &mut self.scratch.envelope;
+        decoded.clear();
+        let envelope = match (class.storage, stored_format) {
+            (Storage::Bytea, Format::Binary) => stored,
+            (Storage::Bytea, Format::Text) => {
+                bytea_from_text(stored, decoded).ok_or_else(corrupt)?;
+                &**decoded
+            }
             (Storage::Text, _) => {
-                crypto::decode_text(stored, &mut decoded).map_err(|_| corrupt())?;
-                Cow::Owned(decoded)
+                crypto::decode_text(stored, decoded).map_err(|_| corrupt())?;
+                &**decoded
             }
         };
         self.scratch.canonical.clear();
         self.vault
-            .open(&class.binding, &envelope, &mut self.scratch.canonical)
+            .open(&class.binding, envelope, &mut self.scratch.canonical)
             .map_err(|e| named(e.client_error(), class))?;
         self.metrics.values_opened.increment(1);
         datum::write(&self.scratch.canonical, &class.ty, format, self.settings, out)
@@ -140,16 +143,20 @@ fn named(mut error: ClientError, class: &Class) -> ClientError {
     error
 }
 
-/// `bytea` in text form: `\x` and hex, or the older escape form (`bytea_output`).
-pub(super) fn bytea_from_text(text: &[u8]) -> Option<Vec<u8>> {
+/// Appends the bytes of a `bytea` in text form: `\x` and hex, or the older escape form (`bytea_output`).
+pub(super) fn bytea_from_text(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if let Some(hex) = text.strip_prefix(b"\\x") {
         let (pairs, rest) = hex.as_chunks::<2>();
-        if !rest.is_empty() {
-            return None;
-        }
-        return pairs.iter().map(|[a, b]| Some(nibble(*a)? << 4 | nibble(*b)?)).collect();
+        out.reserve(pairs.len());
+        // A digit that is none has its high bits set, and they stay set: one look at the end is enough.
+        let mut wrong = 0;
+        out.extend(pairs.iter().map(|[a, b]| {
+            let (a, b) = (nibble(*a), nibble(*b));
+            wrong |= a | b;
+            a << 4 | b & 15
+        }));
+        return (rest.is_empty() && wrong < 16).then_some(());
     }
-    let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
@@ -168,16 +175,28 @@ pub(super) fn bytea_from_text(text: &[u8]) -> Option<Vec<u8>> {
             rest = tail;
         }
     }
-    Some(out)
+    Some(())
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// The value of each hexadecimal digit, 255 for any other byte.
+const NIBBLES: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut digit = 0;
+    while digit < 10 {
+        table[b'0' as usize + digit as usize] = digit;
+        digit += 1;
     }
+    while digit < 16 {
+        table[b'a' as usize + digit as usize - 10] = digit;
+        table[b'A' as usize + digit as usize - 10] = digit;
+        digit += 1;
+    }
+    table
+};
+
+#[expect(clippy::indexing_slicing, reason = "a byte indexes 256 places")]
+fn nibble(digit: u8) -> u8 {
+    NIBBLES[usize::from(digit)]
 }
 
 #[cfg(test)]
@@ -196,7 +215,8 @@ mod tests {
             (b"\\999", None),
             (b"\\477", None),
         ] {
-            assert_eq!(bytea_from_text(text), bytes, "{text:?}");
+            let mut out = Vec::new();
+            assert_eq!(bytea_from_text(text, &mut out).map(|()| out), bytes, "{text:?}");
         }
     }
 }
