@@ -129,6 +129,14 @@ const REFUSED: &[(&str, usize)] = &[
     ("SELECT id FROM sealed ORDER BY secret", 0),
 ];
 
+/// What a script leaves, as far as both sides hold it alike.
+const CONTENT: &str =
+    "SELECT 'plain', id, name FROM plain UNION ALL SELECT 'sealed', id, (secret IS NULL)::text FROM sealed
+    UNION ALL SELECT 'other', id, name FROM other.plain ORDER BY 1, 2, 3";
+
+/// Counts stored values that are no envelopes.
+const CLEAR: &str = r"SELECT count(*) FROM sealed WHERE left(encode(secret, 'escape'), 4) <> '\345'";
+
 /// What stands for a refused statement on the twin.
 const UNKNOWN: &str = "SELECT refused FROM sealed";
 
@@ -390,13 +398,14 @@ struct Twins {
     proxy: Proxy,
     behind: Cluster,
     newest: u32,
+    seals: bool,
 }
 
 impl Twins {
     fn start(policy: &str, protected_type: &str) -> Self {
         let (direct, behind) = (Cluster::start(), Cluster::start());
         let proxy = Proxy::start(behind.address(), policy);
-        let mut twins = Self { direct, proxy, behind, newest: 0 };
+        let mut twins = Self { direct, proxy, behind, newest: 0, seals: protected_type == "bytea" };
         for (cluster, ty) in [(&twins.direct, "text"), (&twins.behind, protected_type)] {
             cluster.connect("postgres").run("CREATE DATABASE fuzz");
             cluster.connect("fuzz").run(&SCHEMA.replace("{}", ty));
@@ -418,6 +427,17 @@ impl Twins {
         let (got, hangs) = play(self.proxy.address(), "fuzz", &through, random, patience);
         let (wanted, got): (Vec<_>, Vec<_>) =
             [wanted, got].map(|frames| frames.iter().map(|f| comparable(f, self.newest)).collect()).into();
+        let content = [&self.direct, &self.behind].map(|cluster| cluster.connect("fuzz").rows(CONTENT));
+        if content[0] != content[1] {
+            return Some(format!(
+                "the tables differ; direct:\n    {:?}\nthrough:\n    {:?}",
+                content[0], content[1]
+            ));
+        }
+        let clear = self.seals.then(|| self.behind.connect("fuzz").value(CLEAR).unwrap());
+        if clear.is_some_and(|count| count != "0") {
+            return Some("values are stored in clear".to_owned());
+        }
         let at = wanted.iter().zip(&got).position(|(w, g)| w != g);
         let at = at.or((wanted.len() != got.len()).then(|| wanted.len().min(got.len())))?;
         let part = |frames: &[String]| frames[at.saturating_sub(4)..frames.len().min(at + 3)].join("\n    ");
