@@ -42,12 +42,18 @@ const UNRESOLVED: Duration = Duration::from_secs(1);
 /// Name of the statement under which the proxy's own queries are parsed, and of their portal.
 const PRIVATE: &[u8] = b"_pgseal_";
 
-/// In an open transaction the search path is set aside and put back, since view definitions are read under an
-/// empty one. Both are undone with the transaction.
-const SET_PATH_ASIDE: &str = "SELECT pg_catalog.set_config('pgseal.search_path', \
-     pg_catalog.current_setting('search_path'), true), pg_catalog.set_config('search_path', '', true)";
-const PUT_PATH_BACK: &str = "SELECT pg_catalog.set_config('search_path', \
-     pg_catalog.current_setting('pgseal.search_path'), true)";
+/// In a transaction block the catalog is read in a subtransaction of its own that is rolled back: that releases
+/// the locks which reading view definitions takes, puts the search path back, and leaves the block as it was if
+/// the reading fails.
+const SAVEPOINT: &str = "SAVEPOINT _pgseal_";
+const ROLL_BACK_TO_SAVEPOINT: [&str; 2] = ["ROLLBACK TO SAVEPOINT _pgseal_", "RELEASE SAVEPOINT _pgseal_"];
+
+/// In a pipeline, whose transaction takes no savepoint, the search path is set aside and put back, since view
+/// definitions are read under an empty one. Both are undone with the transaction.
+const SET_PATH_ASIDE: [&str; 1] = ["SELECT pg_catalog.set_config('pgseal.search_path', \
+     pg_catalog.current_setting('search_path'), true), pg_catalog.set_config('search_path', '', true)"];
+const PUT_PATH_BACK: [&str; 1] = ["SELECT pg_catalog.set_config('search_path', \
+     pg_catalog.current_setting('pgseal.search_path'), true)"];
 
 /// A catalog joined with the policy, and when it was read.
 #[derive(Debug)]
@@ -274,22 +280,23 @@ impl Session {
         // A flight that failed half-way may have left the private statement behind.
         self.inject(Kind::Close, Errand::Knowledge(None), |out| Target::Statement(PRIVATE).write(out, b'C'));
         if with_catalog {
-            if in_block {
-                self.ask(SET_PATH_ASIDE, None);
+            let (prologue, epilogue) = if self.unsynced {
+                (SET_PATH_ASIDE.to_vec(), &PUT_PATH_BACK[..])
+            } else if in_block {
+                // The prologue begins with BEGIN.
+                let settings = catalog::PROLOGUE.iter().copied().skip(1);
+                (std::iter::once(SAVEPOINT).chain(settings).collect(), &ROLL_BACK_TO_SAVEPOINT[..])
             } else {
-                for sql in catalog::PROLOGUE {
-                    self.ask(sql, None);
-                }
+                (catalog::PROLOGUE.to_vec(), catalog::EPILOGUE)
+            };
+            for sql in prologue {
+                self.ask(sql, None);
             }
             for (i, query) in catalog::QUERIES.iter().enumerate() {
                 self.ask(query.sql, Some(i));
             }
-            if in_block {
-                self.ask(PUT_PATH_BACK, None);
-            } else {
-                for sql in catalog::EPILOGUE {
-                    self.ask(sql, None);
-                }
+            for sql in epilogue {
+                self.ask(sql, None);
             }
             tools.metrics.catalog_loads.increment(1);
         }
@@ -374,14 +381,21 @@ impl Session {
         }
     }
 
-    /// A flight that failed in the transaction that it had begun ends that first. True: it is on its way.
+    /// A flight that failed ends the transaction or the subtransaction that it had begun first. True: it is on
+    /// its way.
     pub(super) fn roll_back_flight(&mut self, status: TransactionStatus) -> bool {
-        let ours = self.knowledge.flight.as_ref().is_some_and(|f| !f.private);
-        if !ours || status == TransactionStatus::Idle {
-            return false;
-        }
+        let Some(flight) = &mut self.knowledge.flight else { return false };
+        let steps: &[_] = match status {
+            TransactionStatus::Idle => return false,
+            _ if !flight.private => &["ROLLBACK"],
+            // Tried once.
+            TransactionStatus::Failed if flight.loader.take().is_some() => &ROLL_BACK_TO_SAVEPOINT,
+            TransactionStatus::Open | TransactionStatus::Failed => return false,
+        };
         self.inject(Kind::Close, Errand::Knowledge(None), |out| Target::Statement(PRIVATE).write(out, b'C'));
-        self.ask("ROLLBACK", None);
+        for sql in steps {
+            self.ask(sql, None);
+        }
         self.inject(Kind::Sync, Errand::Knowledge(None), |out| write_bare(out, b'S'));
         true
     }

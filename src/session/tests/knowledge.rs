@@ -265,3 +265,27 @@ fn a_name_that_a_text_may_have_given_to_another_statement_is_not_bound() {
     p.client(&execution);
     assert!(p.sent()[0].starts_with("Bind"));
 }
+
+#[test]
+fn in_a_block_the_catalog_is_read_in_a_subtransaction_that_is_rolled_back() {
+    let mut p = Peers::ready(usize::MAX, POLICY);
+    p.client(&query("begin"));
+    p.server(&[complete("BEGIN"), ready('T')].concat());
+    p.client(&query("create table t ()"));
+    p.server(&[complete("CREATE TABLE"), ready('T')].concat());
+    p.sent();
+    p.told();
+    p.answering = false;
+    p.client(&query("select v from plain"));
+    let sent = p.sent();
+    let place = |part: &str| sent.iter().position(|line| line.contains(part)).expect(part);
+    assert!(place("SAVEPOINT _pgseal_") < place("search_path = ''"));
+    assert!(place("pg_get_viewdef") < place("ROLLBACK TO SAVEPOINT _pgseal_"));
+    assert!(place("RELEASE SAVEPOINT _pgseal_") < place("current_schemas"));
+    // A failure is undone, and tried once.
+    p.server(&[bare(b'3'), error("57014", &[]), ready('E')].concat());
+    assert!(p.sent().iter().any(|line| line.contains("ROLLBACK TO SAVEPOINT")));
+    p.server(&[bare(b'3'), error("3B001", &[]), ready('E')].concat());
+    assert_eq!(p.sent(), ["Query ! refused by pgseal"]);
+    assert!(p.told().is_empty());
+}
