@@ -170,7 +170,8 @@ impl Analyzer<'_> {
                 self.name_edit(constant, &mut edits);
             }
             match constant.kind {
-                ConstantKind::Null => {}
+                // One that has become text would not meet what is stored.
+                ConstantKind::Null => self.null_edit(constant, class, is_array, &mut edits),
                 ConstantKind::Parameter(number) => {
                     let parameter = match role {
                         Role::Array(_) => Parameter::SealedArray(usage),
@@ -375,6 +376,23 @@ impl Analyzer<'_> {
             (false, true) => format!("{}[]", storage_type(class.storage)),
         };
         edits.push(Edit { range, replacement: Replacement::Text(text) });
+    }
+
+    /// Gives a NULL without a type that of what it stands with, where PostgreSQL would take it for text.
+    fn null_edit(&mut self, constant: &Constant, class: &Class, is_array: bool, edits: &mut Vec<Edit>) {
+        let is_text = matches!(&constant.ty, Ty::Var(var) if self.inference.is_text(*var));
+        if !is_text || !constant.casts.is_empty() {
+            return;
+        }
+        let is_array = is_array && !matches!(class.ty.base, Base::Array(_));
+        let cast = format!("::{}{}", storage_type(class.storage), if is_array { "[]" } else { "" });
+        let name = if constant.is_output { " AS \"?column?\"" } else { "" };
+        let end = constant.range.end;
+        edits.push(Edit { range: end..end, replacement: Replacement::Text(cast) });
+        if let (Some(range), true) = (self.bytes(&constant.tokens), constant.is_output) {
+            let place = range.end..range.end;
+            edits.push(Edit { range: place, replacement: Replacement::Text(name.to_owned()) });
+        }
     }
 
     /// A result column keeps the name that PostgreSQL would have given it: that of its last cast.

@@ -801,7 +801,17 @@ impl Analyzer<'_> {
         match (own, types.as_slice()) {
             (Some("count" | "grouping" | "num_nulls" | "num_nonnulls"), _) => Ty::Plain,
             (Some("coalesce"), _) => self.merged(&types, Meeting::Merge, "COALESCE"),
-            (Some("nullif"), [left, right]) => self.meet(left, right, Meeting::Equality, "NULLIF"),
+            (Some("nullif"), [left, right]) => {
+                let ty = self.meet(left, right, Meeting::Equality, "NULLIF");
+                // The operator is that of text, and the result has its argument's type.
+                match self.inference.resolve(&ty) {
+                    Ty::Sealed(class) if class.ty.base == Base::Varchar => {
+                        let ty = Type { base: Base::Text, modifier: -1 };
+                        Ty::Sealed(Arc::new(Class { ty, ..Class::clone(&class) }))
+                    }
+                    _ => ty,
+                }
+            }
             (Some(name @ ("greatest" | "least")), _) => {
                 let merged = self.merged(&types, Meeting::Order, &name.to_uppercase());
                 self.merged(&types, Meeting::Merge, &name.to_uppercase());
@@ -881,7 +891,10 @@ impl Analyzer<'_> {
     fn merged(&mut self, types: &[Ty], how: Meeting, construct: &str) -> Ty {
         let Some((first, rest)) = types.split_first() else { return self.inference.fresh() };
         self.comparable(first, how, construct);
-        rest.iter().fold(first.clone(), |merged, ty| self.meet(&merged, ty, how, construct))
+        let merged = rest.iter().fold(first.clone(), |merged, ty| self.meet(&merged, ty, how, construct));
+        // What is unknown in all of them has become text.
+        self.inference.settle_as_text(&merged);
+        merged
     }
 
     /// The name of a function of PostgreSQL's own, after checks on what the call may reach.

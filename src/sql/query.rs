@@ -135,8 +135,8 @@ impl Analyzer<'_> {
                     SetOperator::Intersect => "INTERSECT",
                 };
                 self.foreign(matches!(op, SetOperator::Minus), "MINUS");
-                let left = self.set_expr(left, env);
-                let right = self.set_expr(right, env);
+                let left = self.set_operand(left, env);
+                let right = self.set_operand(right, env);
                 let quantifier = if matches!(op, SetOperator::Union) {
                     *set_quantifier
                 } else {
@@ -154,6 +154,15 @@ impl Analyzer<'_> {
             }),
             SetExpr::Table(table) => self.table(table, env),
         })
+    }
+
+    /// One side of a set operation. Of VALUES, what is unknown has become text by then.
+    fn set_operand(&mut self, body: &SetExpr, env: &Env<'_>) -> Columns {
+        let columns = self.set_expr(body, env);
+        if let SetExpr::Values(_) = body {
+            self.settle(&columns);
+        }
+        columns
     }
 
     fn united(
@@ -180,6 +189,7 @@ impl Analyzer<'_> {
         }
         let list = left.list.into_iter().zip(right.list).map(|(left, right)| {
             let ty = self.meet(&left.ty, &right.ty, Meeting::Merge, construct);
+            self.inference.settle_as_text(&ty);
             if distinct {
                 self.comparable(&ty, Meeting::Equality, construct);
             }

@@ -74,7 +74,7 @@ SELECT * FROM dblink('dbname=app', 'select email from users') AS t (e text)
 => refuse 0A000 at 36: function dblink may reach encrypted columns
 
 SELECT id FROM users WHERE email = (CASE WHEN true THEN 'secret' END)
-=> SELECT id FROM public.users WHERE email = (CASE WHEN true THEN «users.email 'secret'» END)
+=> SELECT id FROM public.users WHERE email = (CASE WHEN true THEN «users.email as text 'secret'» END)
 
 SELECT id FROM users WHERE (CASE WHEN true THEN 'secret' END)::text = email
 => refuse 0A000 at 71: column public.users.email is encrypted, so it cannot meet an expression that is not in operator =
@@ -143,7 +143,7 @@ SELECT id FROM users WHERE email = ANY(ARRAY[ARRAY['secret']])
 => refuse 0A000 at 28: column public.users.email is encrypted, so it cannot meet an expression that is not in operator = ANY
 
 SELECT id FROM users WHERE ARRAY[email] = ARRAY['secret']
-=> SELECT id FROM public.users WHERE ARRAY[email] = ARRAY[«users.email 'secret'»]
+=> SELECT id FROM public.users WHERE ARRAY[email] = ARRAY[«users.email as text 'secret'»]
 
 SELECT id FROM users WHERE ARRAY[email] @> ARRAY['secret']
 => refuse 0A000 at 34: operator @> cannot be carried out on encrypted column public.users.email

@@ -111,8 +111,8 @@ INSERT INTO users (email) VALUES ((SELECT user_email FROM customers LIMIT 1))
 => INSERT INTO public.users (email) VALUES ((SELECT user_email FROM public.customers LIMIT 1))
 
 INSERT INTO users (email) VALUES (CASE WHEN true THEN 'a' ELSE $1 END)
-=> INSERT INTO public.users (email) VALUES (CASE WHEN true THEN «users.email store 'a'» ELSE $1 END)
-$1: users.email store
+=> INSERT INTO public.users (email) VALUES (CASE WHEN true THEN «users.email store as text 'a'» ELSE $1 END)
+$1: users.email store as text
 
 INSERT INTO users (email) VALUES ($1::text), (CAST($2 AS varchar))
 => INSERT INTO public.users (email) VALUES ($1::pg_catalog.bytea), (CAST($2 AS pg_catalog.bytea))
@@ -472,7 +472,7 @@ CREATE FUNCTION f(text) RETURNS void LANGUAGE sql AS 'INSERT INTO users (email) 
 
 UPDATE users SET score = CASE id WHEN 1 THEN 1.5 WHEN 2 THEN $1 END
 => UPDATE public.users SET score = CASE id WHEN 1 THEN «users.score store as numeric '1.5'» WHEN 2 THEN $1 END
-$1: users.score store
+$1: users.score store as numeric
 
 UPDATE users SET score = CASE id WHEN 1 THEN 1.5 ELSE score END
 => refuse 0A000 at 46: a constant cannot stand beside encrypted column public.users.score in CASE, COALESCE, VALUES or a set operation, because its type or scale would differ

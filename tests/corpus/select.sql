@@ -66,7 +66,7 @@ SELECT id FROM users WHERE email = ANY('{a,b}'::text[])
 => SELECT id FROM public.users WHERE email = ANY(«array of users.email as text '{a,b}'»::pg_catalog.bytea[])
 
 SELECT id FROM users WHERE email = ANY(ARRAY['a', 'b'])
-=> SELECT id FROM public.users WHERE email = ANY(ARRAY[«users.email 'a'», «users.email 'b'»])
+=> SELECT id FROM public.users WHERE email = ANY(ARRAY[«users.email as text 'a'», «users.email as text 'b'»])
 
 SELECT id FROM users WHERE email = ANY(ARRAY['a', $1]::text[])
 => SELECT id FROM public.users WHERE email = ANY(ARRAY[«users.email as text 'a'», $1]::pg_catalog.bytea[])
@@ -79,7 +79,7 @@ $2: users.email as varchar
 
 SELECT id FROM users WHERE email <> ALL(ARRAY[$1])
 => SELECT id FROM public.users WHERE email <> ALL(ARRAY[$1])
-$1: users.email
+$1: users.email as text
 
 SELECT id FROM users WHERE email = SOME($1)
 => SELECT id FROM public.users WHERE email = SOME($1)
@@ -874,3 +874,20 @@ SELECT array_agg(DISTINCT email) FROM users
 SELECT count(DISTINCT email), array_agg(email) FROM users
 => SELECT count(DISTINCT email), array_agg(email) FROM public.users
 2: array of users.email from nowhere
+
+SELECT NULLIF(name, 'x') FROM users
+=> SELECT NULLIF(name, «users.name 'x'») FROM public.users
+1: users.name from nowhere
+
+SELECT id FROM users WHERE born = CASE WHEN id > 1 THEN '2020-01-01' END
+=> SELECT id FROM public.users WHERE born = CASE WHEN id > 1 THEN «users.born as text '2020-01-01'» END
+
+VALUES (NULL, 'x') INTERSECT SELECT email, ssn FROM users
+=> refuse 0A000 at 44: column public.users.ssn is encrypted as randomized, so INTERSECT cannot be carried out on it
+
+VALUES (NULL, 'x') INTERSECT SELECT email, name FROM users
+=> refuse 0A000 at 15: a constant cannot stand beside encrypted column public.users.name in CASE, COALESCE, VALUES or a set operation, because its type or scale would differ
+
+SELECT (NULL) UNION ALL VALUES (NULL) UNION ALL SELECT email FROM users
+=> SELECT (NULL::pg_catalog.bytea) AS "?column?" UNION ALL VALUES (NULL::pg_catalog.bytea) UNION ALL SELECT email FROM public.users
+1: users.email from nowhere

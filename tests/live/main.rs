@@ -11,6 +11,7 @@
 mod analysis;
 mod driver;
 mod fixture;
+mod generated;
 mod harness;
 mod hostile;
 mod large;
