@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::plans::{Positions, Prepared};
 use super::values::{BYTEA, TEXT, Values, stored_oid};
 use crate::catalog::Storage;
-use crate::datum::{Format, Input, Oid, array};
+use crate::datum::{Base, Format, Input, Oid, Purpose, Type, array};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::sql::{Edit, Parameter, Replacement, Use};
 use crate::wire::frontend::{Bind, Formats};
@@ -134,16 +134,25 @@ pub(super) fn declared_types(declared: &[Oid], parameters: &[Parameter]) -> Vec<
         .collect()
 }
 
+/// What the server takes a parameter of unknown type for: the column's type, but varchar has no operators of its
+/// own and is compared as text.
+fn unknown_type(usage: &Use) -> Type {
+    match (usage.purpose, &usage.class.ty.base) {
+        (Purpose::Compare, Base::Varchar) => Type { base: Base::Text, modifier: -1 },
+        _ => usage.class.ty.clone(),
+    }
+}
+
 /// The parameter type that the client is told.
 pub(super) fn described_type(parameter: &Parameter, declared: Oid, described: Oid) -> Oid {
     match parameter {
         Parameter::Plain => described,
         _ if declared != 0 => declared,
-        Parameter::Sealed(usage) => usage.source.unwrap_or_else(|| usage.class.ty.oid()),
+        Parameter::Sealed(usage) => usage.source.unwrap_or_else(|| unknown_type(usage).oid()),
         Parameter::SealedArray(usage) => usage
             .source
-            .and_then(|oid| crate::datum::Type::from_oid(oid, -1))
-            .map_or_else(|| usage.class.ty.array_oid(), |ty| ty.array_oid()),
+            .and_then(|oid| Type::from_oid(oid, -1))
+            .map_or_else(|| unknown_type(usage).array_oid(), |ty| ty.array_oid()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state of one statement's analysis: names, constants and the first thing that speaks against it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::refusal::{Reason, Refusal};
 use super::schema::{Relation, Schema};
 use super::scope::{Column, Columns, Ctes, Entry};
 use super::typename::TypeName;
-use super::types::{Inference, Meeting, Ty};
+use super::types::{Inference, Meeting, Ty, Var};
 use super::{Edit, Effects, OutputValue, Replacement};
 use crate::catalog::{Class, RelationName};
 use crate::datum::Oid;
@@ -31,6 +31,8 @@ pub(super) struct Analyzer<'a> {
     pub(super) literals: Literals,
     pub(super) inference: Inference,
     pub(super) constants: Vec<Constant>,
+    /// The types of constants, by what stands for them and those that were united with them.
+    pub(super) constant_types: HashMap<Var, Oid>,
     /// Casts of array constructors and of columns that constants make, which say what becomes of them.
     pub(super) later_casts: Vec<(Ty, Cast)>,
     pub(super) parameters: BTreeMap<usize, Ty>,
@@ -117,6 +119,7 @@ impl<'a> Analyzer<'a> {
             literals: Literals::new(parsed.lexemes()),
             inference: Inference::default(),
             constants: Vec::new(),
+            constant_types: HashMap::new(),
             later_casts: Vec::new(),
             parameters: BTreeMap::new(),
             edits: Vec::new(),

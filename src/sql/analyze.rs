@@ -482,8 +482,8 @@ impl One<'_> {
         };
         let mut outputs = Vec::with_capacity(columns.list.len());
         for column in &columns.list {
-            let value = output_value(&analyzer.inference.resolve(&column.ty));
-            let value = value.ok_or_else(|| not_understood("an array of arrays"))?;
+            let ty = analyzer.output_type(&column.ty).map_err(|reason| Refusal::new(reason, analyzer.at))?;
+            let value = output_value(&ty).ok_or_else(|| not_understood("an array of arrays"))?;
             outputs.push(Output { value, origin: column.origin });
         }
         let sealed = outputs.iter().any(|output| !matches!(output.value, OutputValue::Plain));

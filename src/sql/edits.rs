@@ -12,7 +12,7 @@ use super::typename::{
 use super::types::{Ty, Var, joins_as_constant};
 use super::{Edit, OutputValue, Parameter, Replacement, Use};
 use crate::catalog::{Class, Storage};
-use crate::datum::{Base, Oid, Purpose};
+use crate::datum::{Base, Oid, Purpose, Type};
 
 /// What is to be done about the constants and parameters of a statement.
 pub(super) struct Constants {
@@ -117,6 +117,11 @@ impl Analyzer<'_> {
         let constants = std::mem::take(&mut self.constants);
         let sources = self.sources(&constants);
         for (constant, source) in constants.iter().zip(&sources) {
+            if let (Ty::Var(var), Ok(Some(source))) = (&constant.ty, source) {
+                self.constant_types.entry(self.inference.root(*var)).or_insert(*source);
+            }
+        }
+        for (constant, source) in constants.iter().zip(&sources) {
             self.at = Some(constant.range.start);
             let role = self.role(&constant.ty);
             let (class, is_array) = match &role {
@@ -203,6 +208,26 @@ impl Analyzer<'_> {
         }
         self.constants = constants;
         Constants { edits, parameters }
+    }
+
+    /// What an output is. A constant that is compared with a column keeps a type of its own.
+    pub(super) fn output_type(&self, ty: &Ty) -> Result<Ty, Reason> {
+        let resolved = self.inference.resolve(ty);
+        let (Ty::Var(var), Ty::Sealed(class)) = (ty, &resolved) else { return Ok(resolved) };
+        let known = self.constant_types.get(&self.inference.root(*var));
+        let own = match known.and_then(|oid| Type::from_oid(*oid, -1)) {
+            Some(own) => own,
+            None if class.ty.base == Base::Varchar => Type { base: Base::Text, modifier: -1 },
+            None => class.ty.clone(),
+        };
+        if own == class.ty {
+            return Ok(resolved);
+        }
+        if own.family() != class.ty.family() || !joins_as_constant(&class.ty, None, false) {
+            let construct = "the output beside a comparison";
+            return Err(Reason::BesideColumn { column: class.column.clone(), construct });
+        }
+        Ok(Ty::Sealed(Arc::new(Class { ty: own, ..Class::clone(class) })))
     }
 
     fn role(&mut self, ty: &Ty) -> Role {
@@ -382,6 +407,10 @@ impl Analyzer<'_> {
     fn null_edit(&mut self, constant: &Constant, class: &Class, is_array: bool, edits: &mut Vec<Edit>) {
         let is_text = matches!(&constant.ty, Ty::Var(var) if self.inference.is_text(*var));
         if !is_text || !constant.casts.is_empty() {
+            return;
+        }
+        if !matches!(class.ty.base, Base::Text | Base::Varchar) {
+            self.refuse(Reason::CastOfConstant { column: class.column.clone(), target: "text".to_owned() });
             return;
         }
         let is_array = is_array && !matches!(class.ty.base, Base::Array(_));

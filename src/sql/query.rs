@@ -295,6 +295,7 @@ impl Analyzer<'_> {
         match distinct {
             None | Some(Distinct::All) => {}
             Some(Distinct::Distinct) => {
+                self.settle(&columns);
                 for column in &columns.list {
                     self.comparable(&column.ty, Meeting::Equality, "DISTINCT");
                 }

@@ -110,8 +110,11 @@ fn what_is_carried_out_is_what_a_plaintext_database_takes() {
     };
     let mut wrong = Vec::new();
     // What seals the value says so: the analysis hands the type on that the statement gives it.
-    let refused_later =
-        ["INSERT INTO users (born) SELECT d FROM (SELECT '2020-01-01' AS d) s", "interval 'secret'"];
+    let refused_later = [
+        "INSERT INTO users (born) SELECT d FROM (SELECT '2020-01-01' AS d) s",
+        "interval 'secret'",
+        "THEN '2020-01-01' END",
+    ];
     for (statement, _) in statements() {
         let statement = statement.replace("app.public", &format!("{sealed}.public"));
         let Verdict::Rewrite(plan) = analyze(&statement, Arrival::Query, &cx) else { continue };
