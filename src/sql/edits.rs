@@ -211,7 +211,7 @@ impl Analyzer<'_> {
     }
 
     /// What an output is. A constant that is compared with a column keeps a type of its own.
-    pub(super) fn output_type(&self, ty: &Ty) -> Result<Ty, Reason> {
+    pub(super) fn output_type(&self, ty: &Ty) -> Result<Ty, Box<Reason>> {
         let resolved = self.inference.resolve(ty);
         let (Ty::Var(var), Ty::Sealed(class)) = (ty, &resolved) else { return Ok(resolved) };
         let known = self.constant_types.get(&self.inference.root(*var));
@@ -225,7 +225,7 @@ impl Analyzer<'_> {
         }
         if own.family() != class.ty.family() || !joins_as_constant(&class.ty, None, false) {
             let construct = "the output beside a comparison";
-            return Err(Reason::BesideColumn { column: class.column.clone(), construct });
+            return Err(Box::new(Reason::BesideColumn { column: class.column.clone(), construct }));
         }
         Ok(Ty::Sealed(Arc::new(Class { ty: own, ..Class::clone(class) })))
     }
