@@ -452,7 +452,7 @@ impl Dice {
     }
 
     fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        usize::try_from(self.next() % n as u64).unwrap()
     }
 
     fn one_in(&mut self, n: usize) -> bool {
