@@ -78,6 +78,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let mut client = Leg::new(client);
     let mut server: Option<Leg> = None;
     let mut catalog: Option<Subscription> = None;
+    let mut goodbye = false;
     loop {
         if let Some(news) = catalog.as_mut().and_then(Subscription::news) {
             session.offer(&news);
@@ -117,16 +118,24 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
             }),
             None => true,
         };
-        let client_gone = !client.open && !session.is_stalled();
-        let server_gone = server.as_ref().is_some_and(|s| !s.open);
-        if session.has_ended() || client_gone || server_gone {
+        // A side has gone when it has closed and the machine has taken all that it had said.
+        let client_gone = !client.open && !session.is_stalled() && !was_full;
+        let server_gone = server.as_ref().is_none_or(|s| !s.open) && !was_full;
+        if session.has_ended() || (server_gone && (server.is_some() || client_gone)) {
             return finish(session, client, server).await;
+        }
+        if let Some(leg) = server.as_mut().filter(|_| client_gone && server_written && !goodbye) {
+            // The server is told by its own connection's end, and may answer what it has been asked before it
+            // closes, as to a client that has closed its side only.
+            goodbye = true;
+            let _ = leg.socket.shutdown().await;
         }
         if was_full && !session.is_full() {
             // What was held back can go on without waiting for a socket.
             continue;
         }
-        let (wants_client, wants_server) = (session.wants_client() && client.open, session.wants_server());
+        let wants_client = session.wants_client() && client.open;
+        let wants_server = session.wants_server() && server.as_ref().is_some_and(|s| s.open);
         client.make_room();
         let Some(server) = &mut server else {
             let read = client.socket.read_buf(&mut client.input).await;

@@ -72,7 +72,7 @@ impl Session {
     fn client_frame(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) -> Result<Step, End> {
         let broken = |e| End::Wire(Side::Client, e);
         let Some(head) = Head::peek(input, Side::Client).map_err(broken)? else { return Ok(Step::More) };
-        if self.poison.is_some() && !self.skipping {
+        if self.queue.is_full() || (self.poison.is_some() && !self.skipping) {
             return Ok(Step::Stall);
         }
         // What the server discards need not reach it.
@@ -415,7 +415,14 @@ impl Session {
     fn close(&mut self, target: Target<'_>, frame: &[u8]) -> Step {
         let mut entry = Pending::client(Kind::Close);
         entry.undo = match target {
-            Target::Statement(name) => Undo::Statement(Box::from(name), self.statements.remove(name)),
+            Target::Statement(name) => {
+                let closed = self.statements.remove(name);
+                if closed.as_ref().is_some_and(|p| p.plan.is_some()) {
+                    // Values that a Bind brings for it after all are not the server's to see.
+                    self.refused_names.insert(String::from_utf8_lossy(name).into_owned());
+                }
+                Undo::Statement(Box::from(name), closed)
+            }
             Target::Portal(name) => Undo::Portal(Box::from(name), self.portals.remove(name)),
         };
         self.unsynced = true;

@@ -126,6 +126,9 @@ impl Pending {
     }
 }
 
+/// Replies that may be due at once: far more than 8 kB of the smallest, which have five bytes.
+const MAX_OUTSTANDING: usize = 16_384;
+
 /// The entries in the order of their messages.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -187,6 +190,13 @@ impl Queue {
 
     pub(super) fn pop(&mut self) -> Option<Pending> {
         self.entries.pop_front()
+    }
+
+    /// True if so many replies are due that the client's next message waits. What is outstanding is small on
+    /// the wire and not in here. The server sends replies before it is asked to once it has 8 kB of them, so
+    /// a longer pipeline without Sync goes on too.
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= MAX_OUTSTANDING
     }
 
     pub(super) fn is_empty(&self) -> bool {
