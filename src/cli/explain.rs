@@ -56,6 +56,7 @@ fn rewritten(text: &str, plan: &Plan, out: &mut impl Write) -> anyhow::Result<()
     for (i, parameter) in plan.parameters.iter().enumerate() {
         let role = match parameter {
             Parameter::Plain => "not encrypted".to_owned(),
+            Parameter::NullTest(_) => "not sent, but for whether it is NULL".to_owned(),
             Parameter::Sealed(usage) => sealed(usage),
             Parameter::SealedArray(usage) => format!("each element {}", sealed(usage)),
         };

@@ -128,6 +128,7 @@ pub(super) fn declared_types(declared: &[Oid], parameters: &[Parameter]) -> Vec<
     (0..declared.len().max(last))
         .map(|i| match parameters.get(i) {
             None | Some(Parameter::Plain) => declared.get(i).copied().unwrap_or(0),
+            Some(Parameter::NullTest(_)) => TEXT,
             Some(Parameter::Sealed(usage)) => stored_oid(usage.class.storage, false),
             Some(Parameter::SealedArray(usage)) => stored_oid(usage.class.storage, true),
         })
@@ -148,6 +149,7 @@ pub(super) fn described_type(parameter: &Parameter, declared: Oid, described: Oi
     match parameter {
         Parameter::Plain => described,
         _ if declared != 0 => declared,
+        Parameter::NullTest(source) => source.unwrap_or(described),
         Parameter::Sealed(usage) => usage.source.unwrap_or_else(|| unknown_type(usage).oid()),
         Parameter::SealedArray(usage) => usage
             .source
@@ -196,6 +198,8 @@ pub(super) fn bind(
                 sealed.extend_from_slice(&array);
                 formats.push(format);
             }
+            // An empty text, whatever it was.
+            (Some(Parameter::NullTest(_)), Some(_)) => formats.push(Format::Text),
             _ => formats.push(format),
         }
         ends.push(sealed.len());
@@ -229,5 +233,5 @@ fn stored_format(storage: Storage) -> Format {
 
 /// The element type of a declared array type.
 fn element_of(array: Oid) -> Option<Oid> {
-    Some(crate::datum::Type::from_oid(array, -1)?.element()?.oid())
+    Some(Type::from_oid(array, -1)?.element()?.oid())
 }

@@ -74,6 +74,10 @@ pub(super) struct Constant {
     pub(super) casts: Vec<Cast>,
     /// It is a result column without an alias, which PostgreSQL names by its last cast.
     pub(super) is_output: bool,
+    /// It stands with others in an IN list.
+    pub(super) is_listed: bool,
+    /// It is only asked whether it is NULL.
+    pub(super) is_null_test: bool,
 }
 
 /// Kinds of [`Constant`].
@@ -325,6 +329,8 @@ impl<'a> Analyzer<'a> {
             ty,
             casts: Vec::new(),
             is_output: false,
+            is_listed: false,
+            is_null_test: false,
         });
         Some(self.constants.len() - 1)
     }

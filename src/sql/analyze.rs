@@ -400,6 +400,7 @@ impl One<'_> {
             return Err(Refusal::new(Reason::ReachingFunction { name: function }, Some(at)));
         }
         let mut constants = analyzer.finish_constants();
+        analyzer.hide_null_tests(&mut constants);
         for number in analyzer.parameters.keys() {
             constants.parameters.entry(*number).or_insert(Parameter::Plain);
         }

@@ -36,6 +36,7 @@ fn rewritten(plan: &Plan, text: &str) -> Vec<String> {
     for (index, parameter) in plan.parameters.iter().enumerate() {
         let role = match parameter {
             Parameter::Plain => "not encrypted".to_owned(),
+            Parameter::NullTest(_) => "not sent, but for whether it is NULL".to_owned(),
             Parameter::Sealed(usage) => used(usage),
             Parameter::SealedArray(usage) => format!("an array, each element {}", used(usage)),
         };

@@ -155,6 +155,10 @@ impl Analyzer<'_> {
                 Ty::Var(var) if !self.inference.is_stored(*var) => Purpose::Compare,
                 _ => Purpose::Store,
             };
+            let source = match (source, constant.kind, purpose) {
+                (None, ConstantKind::Parameter(_), Purpose::Compare) => compared_as(&class.ty.base, constant),
+                (source, _, _) => source,
+            };
             let (beside_column, leads) = match &constant.ty {
                 Ty::Var(var) => (self.inference.is_beside_column(*var), self.inference.leads_column(*var)),
                 _ => (false, false),
@@ -228,6 +232,42 @@ impl Analyzer<'_> {
             return Err(Box::new(Reason::BesideColumn { column: class.column.clone(), construct }));
         }
         Ok(Ty::Sealed(Arc::new(Class { ty: own, ..Class::clone(class) })))
+    }
+
+    /// Hides constants of which the server needs to know no more than whether they are NULL. In
+    /// `'ada' IS NULL OR name = 'ada'`, or with a parameter for each of the two, nothing says what the first one is,
+    /// and it is the value of an encrypted column all the same.
+    pub(super) fn hide_null_tests(&self, constants: &mut Constants) {
+        for constant in self.constants.iter().filter(|constant| constant.is_null_test) {
+            // What has become known of it has another use.
+            if !matches!(self.inference.resolve(&constant.ty), Ty::Var(_)) {
+                continue;
+            }
+            match constant.kind {
+                ConstantKind::Null | ConstantKind::Bool => continue,
+                ConstantKind::Parameter(number) => {
+                    let uses = self.constants.iter().filter(|other| other.kind == constant.kind);
+                    let source =
+                        constant.casts.first().map(|cast| match (cast.target.oid, cast.target.is_array) {
+                            (Some(element), true) => typename::array_of(element),
+                            (oid, _) => oid,
+                        });
+                    if !uses.into_iter().all(|other| other.is_null_test) || source == Some(None) {
+                        continue;
+                    }
+                    constants.parameters.entry(number).or_insert(Parameter::NullTest(source.flatten()));
+                }
+                ConstantKind::String | ConstantKind::Number => {
+                    let replacement = Replacement::Text("(''::pg_catalog.text)".to_owned());
+                    constants.edits.push(Edit { range: constant.range.clone(), replacement });
+                }
+            }
+            for cast in &constant.casts {
+                let Some(range) = self.bytes(&cast.target.tokens) else { continue };
+                let text = if cast.is_prefix { "" } else { storage_type(Storage::Text) };
+                constants.edits.push(Edit { range, replacement: Replacement::Text(text.to_owned()) });
+            }
+        }
     }
 
     fn role(&mut self, ty: &Ty) -> Role {
@@ -480,18 +520,25 @@ impl Analyzer<'_> {
     }
 }
 
+/// The type that a parameter of no type gets from a column that it is compared with, if it is not the column's.
+/// PostgreSQL has no comparisons of varchar; it is compared as text. A list's elements take one type with the column
+/// first.
+fn compared_as(column: &Base, constant: &Constant) -> Option<Oid> {
+    (*column == Base::Varchar && !constant.is_listed).then_some(TEXT)
+}
+
 impl Parameter {
     /// How a sealed one is used.
     pub fn usage(&self) -> Option<&Use> {
         match self {
-            Self::Plain => None,
+            Self::Plain | Self::NullTest(_) => None,
             Self::Sealed(usage) | Self::SealedArray(usage) => Some(usage),
         }
     }
 
     fn with_source(self, source: Option<Oid>) -> Self {
         match self {
-            Self::Plain => Self::Plain,
+            Self::Plain | Self::NullTest(_) => self,
             Self::Sealed(usage) => Self::Sealed(Use { source, ..usage }),
             Self::SealedArray(usage) => Self::SealedArray(Use { source, ..usage }),
         }

@@ -216,7 +216,13 @@ impl Analyzer<'_> {
             }
             Expr::TypedString(_) => Ty::Plain,
             Expr::IsNull(inner) | Expr::IsNotNull(inner) => {
+                let first = self.constants.len();
                 self.expr(inner, env);
+                if is_constant(inner)
+                    && let Some(constant) = self.constants.get_mut(first)
+                {
+                    constant.is_null_test = true;
+                }
                 Ty::Plain
             }
             Expr::IsTrue(inner) | Expr::IsNotTrue(inner) => self.plain_exprs([&**inner], env, "IS TRUE"),
@@ -446,10 +452,14 @@ impl Analyzer<'_> {
         let at = self.at;
         match target {
             InTarget::List(items) => {
+                let first = self.constants.len();
                 for item in items {
                     let item = self.expr(item, env);
                     self.at = if self.inference.sealed_in(&left).is_some() { at } else { self.at };
                     self.meet(&left, &item, Meeting::Equality, "IN");
+                }
+                if items.iter().filter(|item| is_constant(item)).count() > 1 {
+                    self.constants.iter_mut().skip(first).for_each(|constant| constant.is_listed = true);
                 }
             }
             InTarget::Subquery(query) => {

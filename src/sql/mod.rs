@@ -114,6 +114,8 @@ pub enum Parameter {
     Sealed(Use),
     /// An array whose elements are each sealed (`= ANY($1)`).
     SealedArray(Use),
+    /// Only asked whether it is NULL, and sent as an empty text if it is not; with the type that a cast gives it.
+    NullTest(Option<Oid>),
 }
 
 /// How a constant or parameter of a protected column is used.

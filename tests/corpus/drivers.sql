@@ -185,3 +185,33 @@ SELECT pg_catalog.setval(pg_get_serial_sequence('"users"', 'id'), coalesce(max("
 
 SELECT nextval('users_id_seq'::regclass)
 => forward
+
+--! A value that is only tested for NULL is as secret as its twin beside the column.
+SELECT id FROM users WHERE ($1 IS NULL OR email = $2) AND ($3::date IS NULL OR born = $4) AND ($5::text[] IS NULL OR email = ANY($6))
+=> SELECT id FROM public.users WHERE ($1 IS NULL OR email = $2) AND ($3::pg_catalog.text IS NULL OR born = $4) AND ($5::pg_catalog.text IS NULL OR email = ANY($6))
+$1: null test
+$2: users.email
+$3: null test
+$4: users.born
+$5: null test
+$6: array of users.email
+
+SELECT id FROM users WHERE ('a'::text IS NULL OR email = 'a') AND (date '2020-01-01' IS NULL OR born = date '2020-01-01') AND (-5 IS NOT NULL OR age = -5)
+=> SELECT id FROM public.users WHERE ((''::pg_catalog.text)::pg_catalog.text IS NULL OR email = «users.email 'a'») AND ( (''::pg_catalog.text) IS NULL OR born =  «users.born as date '2020-01-01'») AND ((''::pg_catalog.text) IS NOT NULL OR age = «users.age as int4 '-5'»)
+
+SELECT id FROM users WHERE (CAST(('a') AS varchar(3)) IS NULL OR email = 'a') AND NULL IS NULL AND true IS NOT NULL
+=> SELECT id FROM public.users WHERE (CAST(((''::pg_catalog.text)) AS pg_catalog.text) IS NULL OR email = «users.email 'a'») AND NULL IS NULL AND true IS NOT NULL
+
+SELECT id FROM users WHERE ($1::text IS NULL OR bio = $1) AND ($2 IS NULL OR id = $2 + 1) AND ($3::text IS NULL) = ($3 IS NULL) AND email = 'a'
+=> SELECT id FROM public.users WHERE ($1::text IS NULL OR bio = $1) AND ($2 IS NULL OR id = $2 + 1) AND ($3::pg_catalog.text IS NULL) = ($3 IS NULL) AND email = «users.email 'a'»
+$3: null test
+
+--! Comparisons of varchar are those of text, but a list takes the column's type first.
+SELECT id FROM users WHERE name = $1 OR name IN ($2, $3) OR name IN ($4) OR name = ANY($5) OR name IS DISTINCT FROM $6
+=> SELECT id FROM public.users WHERE name = $1 OR name IN ($2, $3) OR name IN ($4) OR name = ANY($5) OR name IS DISTINCT FROM $6
+$1: users.name as text
+$2: users.name
+$3: users.name
+$4: users.name as text
+$5: array of users.name as text
+$6: users.name as text

@@ -265,6 +265,7 @@ fn declared(parameter: &Parameter) -> u32 {
     let storage = |usage: &Use| usage.class.storage;
     match parameter {
         Parameter::Plain => 0,
+        Parameter::NullTest(_) => 25,
         Parameter::Sealed(usage) => match storage(usage) {
             Storage::Bytea => 17,
             Storage::Text => 25,

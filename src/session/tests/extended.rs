@@ -61,6 +61,23 @@ fn arrays_of_parameters_are_sealed_element_by_element() {
 }
 
 #[test]
+fn of_a_parameter_that_is_only_tested_for_null_the_server_learns_no_more() {
+    transcript(|p| {
+        p.client(&parse("", "select id from users where ($1::date is null or email = $2)", &[]));
+        p.client(&describe(Target::Statement(b"")));
+        let sent = p.sent();
+        let text = "select id from public.users where ($1::pg_catalog.text is null or email = $2)";
+        assert_eq!(sent[0], format!(r#"Parse "" {text} [25, 17]"#));
+        p.server(&[bare(b'1'), parameters(&[25, 17]), columns(&[("id", USERS, 1, 23)])].concat());
+        assert_eq!(p.told()[1], "ParameterDescription [1082, 25]");
+        p.client(&bind_as("", "", &[Format::Binary], &[Some(&[0, 0, 1, 0]), Some(b"a@b")], &[]));
+        assert_eq!(p.sent(), [r#"Bind "" "" ["", "<sealed>"] [0, 1]"#]);
+        p.client(&bind("", "", &[None, Some(b"a@b")]));
+        assert_eq!(p.sent(), [r#"Bind "" "" ["NULL", "<sealed>"] [0, 1]"#]);
+    });
+}
+
+#[test]
 fn many_messages_may_be_under_way_without_a_sync() {
     transcript(|p| {
         let mut asked = parse("a", "select v from plain where id = $1", &[]);

@@ -129,6 +129,9 @@ fn shown(database: &Database, statement: &str) -> String {
             }
             for (index, parameter) in plan.parameters.iter().enumerate() {
                 let array = matches!(parameter, Parameter::SealedArray(_));
+                if let Parameter::NullTest(_) = parameter {
+                    let _ = write!(out, "\n${}: null test", index + 1);
+                }
                 if let Some(usage) = parameter.usage() {
                     let _ = write!(
                         out,

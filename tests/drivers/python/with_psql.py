@@ -70,7 +70,7 @@ def own():
         ("cancel", "SET statement_timeout = 300;\nSELECT pg_sleep(20);\nSET statement_timeout = 0;\nSELECT count(*) FROM accounts"),
         ("cancel", f"SELECT count(*) FROM accounts WHERE email = '{ADA}'"),
         ("variables", f"\\set mail {WORD}-b1\nSELECT id FROM orders WHERE email = :'mail'"),
-        ("variables", f"SELECT id, email AS mail FROM orders WHERE email = '{WORD}-b1' \\gset got_\nSELECT :'got_mail'::text AS m, :got_id AS i"),
+        ("variables", f"SELECT id, email AS mail FROM orders WHERE email = '{WORD}-b1' \\gset got_\n\\echo :got_mail :got_id\nSELECT 1"),
         ("crosstab", "SELECT id, email, total FROM orders WHERE id >= 900 ORDER BY id \\crosstabview\nSELECT 1"),
     ]
     return [{"check": check, "step": number, "sql": sql} for number, (check, sql) in enumerate(texts, 1001)]
