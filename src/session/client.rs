@@ -448,6 +448,7 @@ impl Session {
         self.skipping = false;
         self.unsynced = false;
         self.refused = false;
+        self.flushed = false;
         self.executes = 0;
     }
 

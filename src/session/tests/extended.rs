@@ -273,3 +273,15 @@ fn what_is_discarded_does_not_undo_what_came_behind_the_sync() {
         assert_eq!(p.sent(), [r#"Bind "" "" ["<sealed>"] [1]"#]);
     });
 }
+
+#[test]
+fn stray_copy_data_that_was_discarded_does_not_keep_the_next_from_asking() {
+    transcript(|p| {
+        p.client(&[execute("", 0), frame(b'f', b"\0"), bare(b'S')].concat());
+        p.server(&error("34000", &[]));
+        p.server(&ready('I'));
+        p.sent();
+        p.client(&[close(Target::Statement(b"s")), frame(b'f', b"\0"), bare(b'S')].concat());
+        assert_eq!(p.sent().last().unwrap(), "Flush");
+    });
+}
