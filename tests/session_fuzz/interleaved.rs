@@ -319,7 +319,7 @@ fn play(
     let mut client = RawClient::connect(address, "postgres", database);
     let mut bytes = messages.concat();
     let mut random = random.clone();
-    let (leaves, closes) = (false, false);
+    let (leaves, closes) = (random.once_in(4), random.once_in(4));
     if leaves {
         bytes.extend(message::terminate());
     }
