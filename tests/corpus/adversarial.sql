@@ -370,7 +370,7 @@ UPDATE half_one SET secret = 'secret'
 => UPDATE public.half_one SET secret = «half_one.secret store 'secret'»
 
 UPDATE half_two SET secret = 'plain'
-=> forward
+=> refuse 0A000 at 8: public.half_two cannot be used: column secret is encrypted in public.half_one, which has the same parent, but not here; name their parent in the policy instead
 
 SELECT email = 'secret' AND FROM users
 => refuse 42703 at 8: column "email" does not exist

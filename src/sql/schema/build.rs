@@ -1,6 +1,6 @@
 //! Joins a policy with a catalog.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::dependents;
@@ -49,7 +49,7 @@ impl Schema {
         builder.tables();
         builder.sealed();
         builder.inherited();
-        builder.ancestors();
+        builder.families();
         builder.reached();
         builder.functions();
         builder.declared();
@@ -269,32 +269,63 @@ impl Builder<'_> {
         changed
     }
 
-    /// A statement on a parent reads and writes the rows of its children, so one that shares a column with a
-    /// table of the policy must not be used unless its own column is encrypted.
-    fn ancestors(&mut self) {
+    /// A statement on a parent reads and writes the rows of its children. Where the policy names a child only, the
+    /// rest of the family that shares the column would hold and take the same values in clear.
+    fn families(&mut self) {
         for (child, table) in &self.policy.tables {
-            let mut open: Vec<Oid> =
-                self.schema.relations.get(child).map(|child| child.oid).into_iter().collect();
-            let mut seen = HashSet::new();
+            let own = self.schema.relations.get(child).map(|child| child.oid);
+            let mut open: Vec<Oid> = own.into_iter().collect();
+            let mut family = BTreeSet::new();
             while let Some(relation) = open.pop().and_then(|oid| self.by_oid.get(&oid).copied()) {
-                open.extend(relation.parents.iter().filter(|parent| seen.insert(**parent)));
-                if relation.name == *child {
-                    continue;
+                let parents = relation.parents.iter().filter(|parent| family.insert(**parent));
+                open.extend(parents);
+            }
+            let parents: Vec<_> = family.iter().filter_map(|oid| self.by_oid.get(oid).copied()).collect();
+            for parent in parents {
+                // Columns that the children have of their own are no part of the family.
+                let names = parent.columns.iter().map(|column| column.name.as_str());
+                let shared: Vec<&str> = names.filter(|name| table.columns.contains_key(*name)).collect();
+                let below = self.catalog.with_descendants(parent.oid);
+                for relation in self.catalog.relations.iter().filter(|relation| below.contains(&relation.oid))
+                {
+                    if relation.name != *child {
+                        self.exposed(child, &shared, relation, family.contains(&relation.oid));
+                    }
                 }
-                let Some(ancestor) = self.relation_mut(&relation.name) else { continue };
-                let bare = ancestor.columns.iter().find(|column| {
-                    table.columns.contains_key(&column.name) && matches!(column.value, OutputValue::Plain)
-                });
-                let Some(column) = bare.map(|column| column.name.clone()) else { continue };
-                ancestor.is_protected = true;
-                let message = format!(
-                    "column {column} is encrypted in {child}, which is a part of it, but not in itself; \
-                     name {} in the policy instead",
-                    relation.name
-                );
-                self.problem(&relation.name, Some(&column), Consequence::Refused, message);
             }
         }
+    }
+
+    /// Refuses a relation of a child's family that has an encrypted column of it in clear.
+    fn exposed(
+        &mut self,
+        child: &RelationName,
+        shared: &[&str],
+        relation: &CatalogRelation,
+        is_parent: bool,
+    ) {
+        let Some(member) = self.relation_mut(&relation.name) else { return };
+        if member.blocked.is_some() {
+            return;
+        }
+        let bare = member.columns.iter().find(|column| {
+            shared.contains(&column.name.as_str()) && matches!(column.value, OutputValue::Plain)
+        });
+        let Some(column) = bare.map(|column| column.name.clone()) else { return };
+        member.is_protected = true;
+        let name = &relation.name;
+        let message = if is_parent {
+            format!(
+                "column {column} is encrypted in {child}, which is a part of it, but not in itself; \
+                 name {name} in the policy instead"
+            )
+        } else {
+            format!(
+                "column {column} is encrypted in {child}, which has the same parent, but not here; \
+                 name their parent in the policy instead"
+            )
+        };
+        self.problem(name, Some(&column), Consequence::Refused, message);
     }
 
     /// Relations whose rules (a view's query is one) read or write a protected one.

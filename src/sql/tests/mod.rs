@@ -86,6 +86,12 @@ fn problems_of_the_database_are_told_with_what_follows() {
         (Consequence::Refused, format!("public.halves.secret: {half}")),
         (
             Consequence::Refused,
+            "public.half_two.secret: column secret is encrypted in public.half_one, which has the same parent, \
+             but not here; name their parent in the policy instead"
+                .to_owned(),
+        ),
+        (
+            Consequence::Refused,
             format!(
                 "public.lowered: {view}: function lower cannot be carried out on encrypted column public.users.email"
             ),

@@ -218,3 +218,21 @@ fn a_table_that_is_not_there_yet_keeps_its_name_protected() {
         verdict_of(&database, "CREATE TABLE users (email text DEFAULT 'secret')").contains("CREATE TABLE")
     );
 }
+
+#[test]
+fn a_column_that_children_have_of_their_own_binds_no_family() {
+    let mut catalog = catalog();
+    let child = |oid, name: &str, columns: &[(&str, crate::datum::Oid)]| Relation {
+        parents: vec![120],
+        ..table(oid, "public", name, columns)
+    };
+    catalog.relations.retain(|relation| relation.name.name != "half_one");
+    catalog.relations.push(table(120, "public", "root", &[("id", 23)]));
+    catalog.relations.push(child(121, "half_one", &[("id", 23), ("secret", 17)]));
+    catalog.relations.push(child(122, "cousin", &[("id", 23), ("secret", 17)]));
+    let database = build(&policy(), catalog);
+    assert_eq!(verdict_of(&database, "UPDATE half_one SET secret = 'x'"), "rewrite");
+    for text in ["UPDATE cousin SET secret = 'x'", "UPDATE root SET id = 1"] {
+        assert_eq!(verdict_of(&database, text), "forward", "{text}");
+    }
+}
