@@ -17,8 +17,14 @@ const CORPUS: [&str; 4] = [
 ];
 
 /// Statements that PostgreSQL itself refuses, whatever is encrypted.
-const NOT_SQL: [&str; 3] =
-    ["DISTINCT ON (email) id, email FROM users ORDER BY id", "SELECT id 'secret'", "email = 'secret' = true"];
+const NOT_SQL: [&str; 5] = [
+    "DISTINCT ON (email) id, email FROM users ORDER BY id",
+    "SELECT id 'secret'",
+    "email = 'secret' = true",
+    // Unless the client declares the parameters' types.
+    "($1 IS NULL OR email = $2)",
+    "($2 IS NULL OR id = $2 + 1)",
+];
 
 #[test]
 fn results_of_the_corpus_come_from_where_the_analysis_says() {
