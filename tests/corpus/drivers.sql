@@ -187,8 +187,8 @@ SELECT nextval('users_id_seq'::regclass)
 => forward
 
 --! A value that is only tested for NULL is as secret as its twin beside the column.
-SELECT id FROM users WHERE ($1 IS NULL OR email = $2) AND ($3::date IS NULL OR born = $4) AND ($5::text[] IS NULL OR email = ANY($6))
-=> SELECT id FROM public.users WHERE ($1 IS NULL OR email = $2) AND ($3::pg_catalog.text IS NULL OR born = $4) AND ($5::pg_catalog.text IS NULL OR email = ANY($6))
+SELECT id FROM users WHERE ($1::text IS NULL OR email = $2) AND ($3::date IS NULL OR born = $4) AND ($5::text[] IS NULL OR email = ANY($6))
+=> SELECT id FROM public.users WHERE ($1::pg_catalog.text IS NULL OR email = $2) AND ($3::pg_catalog.text IS NULL OR born = $4) AND ($5::pg_catalog.text IS NULL OR email = ANY($6))
 $1: null test
 $2: users.email
 $3: null test
@@ -202,8 +202,8 @@ SELECT id FROM users WHERE ('a'::text IS NULL OR email = 'a') AND (date '2020-01
 SELECT id FROM users WHERE (CAST(('a') AS varchar(3)) IS NULL OR email = 'a') AND NULL IS NULL AND true IS NOT NULL
 => SELECT id FROM public.users WHERE (CAST(((''::pg_catalog.text)) AS pg_catalog.text) IS NULL OR email = «users.email 'a'») AND NULL IS NULL AND true IS NOT NULL
 
-SELECT id FROM users WHERE ($1::text IS NULL OR bio = $1) AND ($2 IS NULL OR id = $2 + 1) AND ($3::text IS NULL) = ($3 IS NULL) AND email = 'a'
-=> SELECT id FROM public.users WHERE ($1::text IS NULL OR bio = $1) AND ($2 IS NULL OR id = $2 + 1) AND ($3::pg_catalog.text IS NULL) = ($3 IS NULL) AND email = «users.email 'a'»
+SELECT id FROM users WHERE ($1::text IS NULL OR bio = $1) AND ($2::int IS NULL OR id = $2 + 1) AND ($3::text IS NULL) = ($3 IS NULL) AND email = 'a'
+=> SELECT id FROM public.users WHERE ($1::text IS NULL OR bio = $1) AND ($2::int IS NULL OR id = $2 + 1) AND ($3::pg_catalog.text IS NULL) = ($3 IS NULL) AND email = «users.email 'a'»
 $3: null test
 
 --! Comparisons of varchar are those of text, but a list takes the column's type first.
