@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::plans::{Positions, Prepared};
 use super::values::{BYTEA, TEXT, Values, stored_oid};
 use crate::catalog::Storage;
-use crate::datum::{Base, Format, Input, Oid, Purpose, Type, array};
+use crate::datum::{Format, Input, Oid, Type, array};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::sql::{Edit, Parameter, Replacement, Use};
 use crate::wire::frontend::{Bind, Formats};
@@ -128,20 +128,13 @@ pub(super) fn declared_types(declared: &[Oid], parameters: &[Parameter]) -> Vec<
     (0..declared.len().max(last))
         .map(|i| match parameters.get(i) {
             None | Some(Parameter::Plain) => declared.get(i).copied().unwrap_or(0),
+            // The server says that it has no type, if it has none.
+            Some(Parameter::NullTest(None)) if declared.get(i).is_none_or(|oid| *oid == 0) => 0,
             Some(Parameter::NullTest(_)) => TEXT,
             Some(Parameter::Sealed(usage)) => stored_oid(usage.class.storage, false),
             Some(Parameter::SealedArray(usage)) => stored_oid(usage.class.storage, true),
         })
         .collect()
-}
-
-/// What the server takes a parameter of unknown type for: the column's type, but varchar has no operators of its
-/// own and is compared as text.
-fn unknown_type(usage: &Use) -> Type {
-    match (usage.purpose, &usage.class.ty.base) {
-        (Purpose::Compare, Base::Varchar) => Type { base: Base::Text, modifier: -1 },
-        _ => usage.class.ty.clone(),
-    }
 }
 
 /// The parameter type that the client is told.
@@ -150,11 +143,11 @@ pub(super) fn described_type(parameter: &Parameter, declared: Oid, described: Oi
         Parameter::Plain => described,
         _ if declared != 0 => declared,
         Parameter::NullTest(source) => source.unwrap_or(described),
-        Parameter::Sealed(usage) => usage.source.unwrap_or_else(|| unknown_type(usage).oid()),
+        Parameter::Sealed(usage) => usage.source.unwrap_or_else(|| usage.class.ty.oid()),
         Parameter::SealedArray(usage) => usage
             .source
             .and_then(|oid| Type::from_oid(oid, -1))
-            .map_or_else(|| unknown_type(usage).array_oid(), |ty| ty.array_oid()),
+            .map_or_else(|| usage.class.ty.array_oid(), |ty| ty.array_oid()),
     }
 }
 

@@ -246,16 +246,16 @@ impl Analyzer<'_> {
             match constant.kind {
                 ConstantKind::Null | ConstantKind::Bool => continue,
                 ConstantKind::Parameter(number) => {
-                    let uses = self.constants.iter().filter(|other| other.kind == constant.kind);
-                    let source =
-                        constant.casts.first().map(|cast| match (cast.target.oid, cast.target.is_array) {
-                            (Some(element), true) => typename::array_of(element),
-                            (oid, _) => oid,
-                        });
-                    if !uses.into_iter().all(|other| other.is_null_test) || source == Some(None) {
+                    let uses = || self.constants.iter().filter(|other| other.kind == constant.kind);
+                    let cast = uses().find_map(|other| other.casts.first()).map(|cast| &cast.target);
+                    let source = cast.map(|target| match (target.oid, target.is_array) {
+                        (Some(element), true) => typename::array_of(element),
+                        (oid, _) => oid,
+                    });
+                    if !uses().all(|other| other.is_null_test) || source == Some(None) {
                         continue;
                     }
-                    constants.parameters.entry(number).or_insert(Parameter::NullTest(source.flatten()));
+                    constants.parameters.insert(number, Parameter::NullTest(source.flatten()));
                 }
                 ConstantKind::String | ConstantKind::Number => {
                     let replacement = Replacement::Text("(''::pg_catalog.text)".to_owned());
@@ -449,7 +449,9 @@ impl Analyzer<'_> {
         if !is_text || !constant.casts.is_empty() {
             return;
         }
-        if !matches!(class.ty.base, Base::Text | Base::Varchar) {
+        if !matches!(class.ty.base, Base::Text | Base::Varchar)
+            && !self.has_typed_company(constant, &class.ty)
+        {
             self.refuse(Reason::CastOfConstant { column: class.column.clone(), target: "text".to_owned() });
             return;
         }
@@ -462,6 +464,15 @@ impl Analyzer<'_> {
             let place = range.end..range.end;
             edits.push(Edit { range: place, replacement: Replacement::Text(name.to_owned()) });
         }
+    }
+
+    /// Whether a constant stands with one that has a type other than text, or in a column that is cast to `column`.
+    fn has_typed_company(&self, constant: &Constant, column: &Type) -> bool {
+        let Ty::Var(var) = constant.ty else { return false };
+        let root = self.inference.root(var);
+        let is_same = |ty: &Ty| matches!(ty, Ty::Var(var) if self.inference.root(*var) == root);
+        self.constant_types.get(&root).is_some_and(|oid| !matches!(*oid, TEXT | VARCHAR))
+            || self.later_casts.iter().any(|(ty, cast)| is_same(ty) && cast.target.oid == Some(column.oid()))
     }
 
     /// A result column keeps the name that PostgreSQL would have given it: that of its last cast.

@@ -215,3 +215,10 @@ $3: users.name
 $4: users.name as text
 $5: array of users.name as text
 $6: users.name as text
+
+--! A NULL has the type of what it stands with, or of the cast of its column.
+INSERT INTO users (email, born) SELECT p0::TEXT, p1::DATE FROM (VALUES ('a', '2020-01-01'::date, 0), ('b', NULL, 1)) AS imp_sen(p0, p1, sen_counter) ORDER BY sen_counter
+=> INSERT INTO public.users (email, born) SELECT p0::pg_catalog.bytea, p1::pg_catalog.bytea FROM (VALUES («users.email store as text 'a'», «users.born store as date '2020-01-01'»::pg_catalog.bytea, 0), («users.email store as text 'b'», NULL::pg_catalog.bytea, 1)) AS imp_sen(p0, p1, sen_counter) ORDER BY sen_counter
+
+INSERT INTO users (email, born) SELECT p0::TEXT, p1::DATE FROM (VALUES ('a', NULL, 0), ('b', NULL, 1)) AS imp_sen(p0, p1, sen_counter) ORDER BY sen_counter
+=> INSERT INTO public.users (email, born) SELECT p0::pg_catalog.bytea, p1::pg_catalog.bytea FROM (VALUES («users.email store as text 'a'», NULL::pg_catalog.bytea, 0), («users.email store as text 'b'», NULL::pg_catalog.bytea, 1)) AS imp_sen(p0, p1, sen_counter) ORDER BY sen_counter

@@ -74,6 +74,12 @@ fn of_a_parameter_that_is_only_tested_for_null_the_server_learns_no_more() {
         assert_eq!(p.sent(), [r#"Bind "" "" ["", "<sealed>"] [0, 1]"#]);
         p.client(&bind("", "", &[None, Some(b"a@b")]));
         assert_eq!(p.sent(), [r#"Bind "" "" ["NULL", "<sealed>"] [0, 1]"#]);
+        // Where nobody gives it a type, the server says so.
+        for (declared, told) in [(1043, 25), (0, 0)] {
+            p.client(&parse("", "select id from users where $1 is null or email = $2", &[declared, 25]));
+            let sent = p.sent();
+            assert!(sent[0].ends_with(&format!("[{told}, 17]")), "{sent:?}");
+        }
     });
 }
 
