@@ -41,7 +41,6 @@ public class Jdbc {
         Properties p = new Properties();
         p.put("user", "app");
         p.put("password", System.getenv("PGPASSWORD"));
-        p.put("sslmode", "disable");
         if (mode.equals("simple")) p.put("preferQueryMode", "simple");
         if (mode.equals("prepared")) p.put("prepareThreshold", "1");
         if (mode.equals("rewrite")) p.put("reWriteBatchedInserts", "true");

@@ -12,7 +12,7 @@ CACHED = sys.argv[1] == "cached"
 
 
 async def main():
-    connection = await asyncpg.connect(ssl=False, **({} if CACHED else {"statement_cache_size": 0}))
+    connection = await asyncpg.connect(**({} if CACHED else {"statement_cache_size": 0}))
     for step in STEPS:
         if step["check"] == "strings":  # the driver itself takes native values only
             continue
@@ -141,7 +141,7 @@ async def own(connection):
     await check("cancel", lambda: fetch("SELECT count(*) FROM accounts WHERE email = $1", ADA))
 
     async def pool():
-        async with asyncpg.create_pool(ssl=False, min_size=2, max_size=4, **({} if CACHED else {"statement_cache_size": 0})) as connections:
+        async with asyncpg.create_pool(min_size=2, max_size=4, **({} if CACHED else {"statement_cache_size": 0})) as connections:
             async def one(n):
                 async with connections.acquire() as c:
                     return shown([list(r.items()) for r in await c.fetch("SELECT id, email FROM orders WHERE email = $1 ORDER BY id", f"{WORD}-{n}")])

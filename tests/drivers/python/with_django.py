@@ -10,7 +10,7 @@ from django.conf import settings
 settings.configure(
     DATABASES={"default": {
         "ENGINE": "django.db.backends.postgresql", "NAME": "app", "USER": "app", "PASSWORD": os.environ["PGPASSWORD"],
-        "HOST": "127.0.0.1", "PORT": os.environ["PGPORT"], "OPTIONS": {"sslmode": "disable"},
+        "HOST": "127.0.0.1", "PORT": os.environ["PGPORT"],
     }},
     USE_TZ=True, TIME_ZONE="Europe/Berlin",
 )

@@ -87,7 +87,7 @@ def session_sync(engine, work):
 
 async def with_async(check):
     """The checks are written for a synchronous engine; SQLAlchemy's own bridge runs them on this one."""
-    engine = create_async_engine(url("asyncpg"), connect_args={"ssl": False})
+    engine = create_async_engine(url("asyncpg"))
 
     def use(connection):
         core(check, lambda work: in_transaction(connection, work))
