@@ -168,7 +168,7 @@ pub struct Effects {
     pub search_path: bool,
     /// It may change the catalog (DDL, or anything that was not understood).
     pub catalog: bool,
-    /// It may drop prepared statements (DEALLOCATE, DISCARD).
+    /// It may give or take names of prepared statements and cursors (PREPARE, DECLARE, DEALLOCATE, DISCARD).
     pub prepared: bool,
     /// It may change settings that are not reported to clients (extra_float_digits, bytea_output).
     pub settings: bool,

@@ -26,22 +26,38 @@ const NOT_SQL: [&str; 5] = [
     "($2 IS NULL OR id = $2 + 1)",
 ];
 
+/// What the corpus is analysed under: its policy, and the catalog of its database.
+struct Setting {
+    schema: Schema,
+    search_path: [String; 2],
+}
+
+impl Setting {
+    fn read(client: &mut RawClient) -> Self {
+        let policy = Policy::parse(include_str!("../corpus/policy.toml"), "policy.toml").unwrap();
+        let (schema, _) = Schema::build(&policy, &catalog(client));
+        Self { schema, search_path: ["pg_catalog".to_owned(), "public".to_owned()] }
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            schema: &self.schema,
+            search_path: &self.search_path,
+            standard_conforming_strings: true,
+            utf8: true,
+            is_protected_plan: &|name| name == "sealed_plan",
+        }
+    }
+}
+
 #[test]
 fn results_of_the_corpus_come_from_where_the_analysis_says() {
     let cluster = Cluster::shared();
     let database = cluster.database("analysis");
     let mut client = cluster.connect(&database);
     client.run(include_str!("../corpus/database.ddl"));
-    let policy = Policy::parse(include_str!("../corpus/policy.toml"), "policy.toml").unwrap();
-    let (schema, _) = Schema::build(&policy, &catalog(&mut client));
-    let search_path = ["pg_catalog".to_owned(), "public".to_owned()];
-    let cx = Context {
-        schema: &schema,
-        search_path: &search_path,
-        standard_conforming_strings: true,
-        utf8: true,
-        is_protected_plan: &|name| name == "sealed_plan",
-    };
+    let setting = Setting::read(&mut client);
+    let cx = setting.context();
     let mut wrong = Vec::new();
     let mut seen = 0;
     for (statement, shown) in statements() {
@@ -61,7 +77,7 @@ fn results_of_the_corpus_come_from_where_the_analysis_says() {
             continue;
         }
         seen += 1;
-        if let Err(why) = compare(&mut client, &schema, &plan, &statement) {
+        if let Err(why) = compare(&mut client, &setting.schema, &plan, &statement) {
             wrong.push(format!("{statement}\n  {why}"));
         }
     }
@@ -104,16 +120,8 @@ fn what_is_carried_out_is_what_a_plaintext_database_takes() {
     let (mut client, mut twin) = (cluster.connect(&sealed), cluster.connect(&plain));
     client.run(include_str!("../corpus/database.ddl"));
     twin.run(&plaintext(include_str!("../corpus/database.ddl")));
-    let policy = Policy::parse(include_str!("../corpus/policy.toml"), "policy.toml").unwrap();
-    let (schema, _) = Schema::build(&policy, &catalog(&mut client));
-    let search_path = ["pg_catalog".to_owned(), "public".to_owned()];
-    let cx = Context {
-        schema: &schema,
-        search_path: &search_path,
-        standard_conforming_strings: true,
-        utf8: true,
-        is_protected_plan: &|_| false,
-    };
+    let setting = Setting::read(&mut client);
+    let cx = Context { is_protected_plan: &|_| false, ..setting.context() };
     let mut wrong = Vec::new();
     // What seals the value says so: the analysis hands the type on that the statement gives it.
     let refused_later = [
@@ -408,16 +416,8 @@ fn no_mutant_of_the_corpus_carries_a_plaintext_past_the_analysis() {
     let cluster = Cluster::shared();
     let mut client = cluster.connect(&cluster.database("mutants"));
     client.run(include_str!("../corpus/database.ddl"));
-    let policy = Policy::parse(include_str!("../corpus/policy.toml"), "policy.toml").unwrap();
-    let (schema, _) = Schema::build(&policy, &catalog(&mut client));
-    let search_path = ["pg_catalog".to_owned(), "public".to_owned()];
-    let cx = Context {
-        schema: &schema,
-        search_path: &search_path,
-        standard_conforming_strings: true,
-        utf8: true,
-        is_protected_plan: &|name| name == "sealed_plan",
-    };
+    let setting = Setting::read(&mut client);
+    let cx = setting.context();
     let seed = std::env::var("PGSEAL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     let mut mutants = Mutants::new(seed);
     let (mut understood, mut leaks) = ([0, 0], Vec::new());
