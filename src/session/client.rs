@@ -160,16 +160,14 @@ impl Session {
             }
             Judged::Verdict(verdict, basis) => (verdict, basis),
         };
-        self.executes = 0;
-        if self.unsynced && self.status != TransactionStatus::Open {
-            // It ends the implicit transaction that was begun before it, well or badly.
-            self.knowledge.implicit_transaction_ends();
+        if self.unsynced {
+            self.end_pipeline();
         }
         let step = match verdict {
             Verdict::Forward(proof) => {
                 tools.metrics.forwarded.increment(1);
                 self.knowledge.apply(proof.effects);
-                if !self.refused_names.is_empty() || !self.statements.is_empty() {
+                if proof.effects.prepared {
                     for name in sql::kinds::defined_names(&text) {
                         self.refused_names.remove(&name);
                         if self.statements.get(name.as_bytes()).is_some_and(|p| p.plan.is_some()) {
@@ -208,8 +206,6 @@ impl Session {
                 self.refuse(Refused::Query, stand_in, tools)
             }
         };
-        self.unsynced = false;
-        self.refused = false;
         Ok(step)
     }
 
@@ -439,8 +435,9 @@ impl Session {
         self.relay(frame, Pending::client(Kind::Sync))
     }
 
-    /// A Sync is being sent, of the client's or for it.
-    fn end_pipeline(&mut self) {
+    /// A message is being sent behind which no implicit transaction goes on: a Sync, of the client's or for it, or
+    /// a Query.
+    pub(super) fn end_pipeline(&mut self) {
         if self.status != TransactionStatus::Open {
             // It ends the implicit transaction, well or badly.
             self.knowledge.implicit_transaction_ends();

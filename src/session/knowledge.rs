@@ -40,7 +40,7 @@ const RENEWAL: Duration = Duration::from_secs(20);
 const UNRESOLVED: Duration = Duration::from_secs(1);
 
 /// Name of the statement under which the proxy's own queries are parsed, and of their portal.
-const PRIVATE: &[u8] = b"_pgseal_";
+pub(super) const PRIVATE: &[u8] = b"_pgseal_";
 
 /// In a transaction block the catalog is read in a subtransaction of its own that is rolled back: that releases
 /// the locks which reading view definitions takes, puts the search path back, and leaves the block as it was if

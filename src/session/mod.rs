@@ -330,13 +330,7 @@ impl Session {
     }
 
     fn values<'a>(&'a mut self, tools: &'a mut Tools<'_>) -> Values<'a> {
-        Values {
-            vault: tools.vault,
-            settings: &self.settings,
-            now: tools.now,
-            metrics: tools.metrics,
-            scratch: &mut self.scratch,
-        }
+        Values::new(tools, &self.settings, &mut self.scratch)
     }
 }
 

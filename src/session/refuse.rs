@@ -3,6 +3,7 @@
 //! So state, skip-until-Sync and the order of replies are PostgreSQL's own: what is sent while it skips is
 //! ignored, and nothing could be answered by the proxy alone.
 
+use super::knowledge::PRIVATE;
 use super::queue::{Errand, Kind, Pending, StandIn};
 use super::{Session, Step, Tools};
 use crate::error::{ClientError, SqlState};
@@ -53,8 +54,7 @@ impl Session {
             }
             Refused::Query => {
                 frontend::write_query(&mut self.to_server, UNPARSABLE);
-                self.unsynced = false;
-                self.refused = false;
+                self.end_pipeline();
                 Kind::Query
             }
         };
@@ -67,7 +67,7 @@ impl Session {
     /// Fails the open block by a text that cannot parse, under a name of our own.
     pub(super) fn poison_block(&mut self) {
         self.inject(Kind::Parse, Errand::Poison, |out| {
-            Parse { name: b"_pgseal_", text: UNPARSABLE, types: Vec::new() }.write(out);
+            Parse { name: PRIVATE, text: UNPARSABLE, types: Vec::new() }.write(out);
         });
         self.inject(Kind::Sync, Errand::Poison, |out| frontend::write_bare(out, b'S'));
     }

@@ -8,6 +8,7 @@ use super::rows::{self, RowError};
 use super::values::Values;
 use super::{End, HIGH_WATER, Passing, Phase, Session, Tools, errors, out_of_step};
 use crate::error::{ClientError, Severity};
+use crate::wire::Format;
 use crate::wire::backend::{self, TransactionStatus};
 use crate::wire::frame::{HEAD, run_of};
 use crate::wire::frontend::Formats;
@@ -206,7 +207,8 @@ impl Session {
             None => rows::hands_out_sealed(&fields, schema),
         };
         if entry.kind == Kind::Query {
-            entry.formats = Formats(fields.iter().map(|f| format_of(f.format)).collect());
+            entry.formats =
+                Formats(fields.iter().map(|f| Format::from_code(f.format).unwrap_or_default()).collect());
         }
         if disagrees {
             tools.metrics.origin_disagreements.increment(1);
@@ -266,13 +268,7 @@ impl Session {
             self.to_client.extend_from_slice(frame);
             return Ok(());
         };
-        let mut values = Values {
-            vault: tools.vault,
-            settings: &self.settings,
-            now: tools.now,
-            metrics: tools.metrics,
-            scratch: &mut self.scratch,
-        };
+        let mut values = Values::new(tools, &self.settings, &mut self.scratch);
         match rows::open_row(body, outputs, &entry.formats, &mut values, &mut self.to_client) {
             Ok(()) => Ok(()),
             Err(RowError::Wire(error)) => Err(broken(error)),
@@ -292,12 +288,14 @@ impl Session {
     /// server and client in the same state; otherwise the outcome is past recalling and the session ends.
     fn fail_front(&mut self, error: ClientError) -> Result<(), End> {
         let Some(entry) = self.queue.front() else { return Ok(()) };
-        let statement = entry.prepared.as_ref().and_then(|p| p.plan.as_ref()?.statements.first());
-        let single =
-            entry.prepared.as_ref().and_then(|p| p.plan.as_ref()).is_some_and(|p| p.statements.len() == 1);
+        let plan = entry.prepared.as_ref().and_then(|p| p.plan.as_ref());
+        let single = match plan.map(|p| p.statements.as_slice()) {
+            Some([statement]) => Some(statement),
+            _ => None,
+        };
         let alone = match self.status {
-            TransactionStatus::Idle => single && entry.first && statement.is_some_and(|s| s.read_only),
-            TransactionStatus::Open => single,
+            TransactionStatus::Idle => entry.first && single.is_some_and(|s| s.read_only),
+            TransactionStatus::Open => single.is_some(),
             TransactionStatus::Failed => false,
         };
         let is_query = entry.kind == Kind::Query;
@@ -352,13 +350,7 @@ impl Session {
         let schema = self.knowledge.schema().cloned();
         let classes =
             || schema.iter().flat_map(|s| s.sealed_columns()).map(|(_, class)| class.clone()).collect();
-        let mut values = Values {
-            vault: tools.vault,
-            settings: &self.settings,
-            now: tools.now,
-            metrics: tools.metrics,
-            scratch: &mut self.scratch,
-        };
+        let mut values = Values::new(tools, &self.settings, &mut self.scratch);
         let out = &mut self.to_client;
         if !errors::rewrite(tag, body, prepared.as_deref(), classes, &mut values, out)? {
             self.to_client.extend_from_slice(frame);
@@ -453,8 +445,4 @@ impl Session {
         self.to_client.extend_from_slice(frame);
         Ok(())
     }
-}
-
-fn format_of(code: i16) -> crate::datum::Format {
-    if code == 1 { crate::datum::Format::Binary } else { crate::datum::Format::Text }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::Tools;
 use crate::catalog::{Class, Storage};
 use crate::crypto::{self, Mode};
 use crate::datum::{self, Format, Input, Oid, Settings};
@@ -51,6 +52,13 @@ pub(super) struct Values<'a> {
 pub(super) struct Scratch {
     canonical: zeroize::Zeroizing<Vec<u8>>,
     envelope: Vec<u8>,
+}
+
+impl<'a> Values<'a> {
+    /// With what a call lends and what the session has.
+    pub(super) fn new(tools: &'a mut Tools<'_>, settings: &'a Settings, scratch: &'a mut Scratch) -> Self {
+        Self { vault: tools.vault, settings, now: tools.now, metrics: tools.metrics, scratch }
+    }
 }
 
 impl Values<'_> {

@@ -208,8 +208,15 @@ struct One<'a> {
 
 impl One<'_> {
     fn verdict(&self) -> Result<Carried, Refusal> {
-        use StatementKind as Kind;
         let head = kinds::classify(self.text, self.lexemes);
+        let mut carried = self.judged(&head)?;
+        // A name is given whatever the statement inside does.
+        carried.effects.prepared |= matches!(head.kind, StatementKind::Prepare | StatementKind::Declare);
+        Ok(carried)
+    }
+
+    fn judged(&self, head: &StatementHead) -> Result<Carried, Refusal> {
+        use StatementKind as Kind;
         let start = self.lexemes.first().map(|lexeme| lexeme.start);
         if let Some(hit) = scan::names_plan(self.text, self.lexemes, self.cx.is_protected_plan) {
             return Err(self.kind_refused(shown(hit.name), Some(hit.at)));
@@ -222,12 +229,12 @@ impl One<'_> {
         if let Some(hit) = scan::names_any(self.text, self.lexemes, &self.before.created) {
             return behind(shown(hit.name));
         }
-        if let Some((name, at)) = self.unseats(&head) {
+        if let Some((name, at)) = self.unseats(head) {
             return Err(self.kind_refused(name, Some(at)));
         }
         let hit = scan::names_any(self.text, self.lexemes, self.cx.schema.names());
         let (name, at) = match hit {
-            None => return Ok(self.unnamed(&head)),
+            None => return Ok(self.unnamed(head)),
             Some(hit) => (shown(hit.name), Some(hit.at)),
         };
         let forward = |effects| Ok(Carried { made: made(head.kind, effects), ..Carried::forward(effects) });
@@ -282,8 +289,8 @@ impl One<'_> {
             return behind(name);
         }
         match head.kind {
-            Kind::Definition => self.definition(&head, name, at),
-            Kind::Copy => self.copy(&head, name, at),
+            Kind::Definition => self.definition(head, name, at),
+            Kind::Copy => self.copy(head, name, at),
             Kind::Explain => {
                 let inner = head.inner.and_then(|inner| self.lexemes.get(inner..)).unwrap_or_default();
                 let mut carried = self.typed(inner, name, at)?;

@@ -155,7 +155,7 @@ impl Words<'_> {
             "prepare" => StatementHead {
                 object: self.name(start + 1),
                 inner: self.behind_as(start + 2),
-                ..plain(Kind::Prepare)
+                ..head(Kind::Prepare, Effects { prepared: true, ..Effects::NONE })
             },
             "execute" => StatementHead {
                 object: self.name(start + 1),
@@ -628,6 +628,8 @@ mod tests {
             ("SET TIME ZONE 'UTC'", Effects::NONE),
             ("DISCARD PLANS", Effects::NONE),
             ("DISCARD ALL", Effects { transaction_end: false, ..Effects::UNKNOWN }),
+            ("PREPARE p AS SELECT 1", Effects { prepared: true, ..Effects::NONE }),
+            ("DECLARE c CURSOR FOR SELECT 1", Effects::UNKNOWN),
             ("DEALLOCATE p", Effects { prepared: true, ..Effects::NONE }),
             ("CREATE INDEX ON t (a)", Effects::CATALOG),
             ("CREATE TABLE t AS SELECT f()", Effects::UNKNOWN),

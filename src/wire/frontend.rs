@@ -66,11 +66,7 @@ impl Formats {
     fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
         let n = r.count(2)?;
         (0..n)
-            .map(|_| match r.i16()? {
-                0 => Ok(Format::Text),
-                1 => Ok(Format::Binary),
-                _ => Err(WireError::Field("format code")),
-            })
+            .map(|_| Format::from_code(r.i16()?).ok_or(WireError::Field("format code")))
             .collect::<Result<_, _>>()
             .map(Self)
     }

@@ -28,3 +28,14 @@ pub enum Format {
     /// Format code 1.
     Binary,
 }
+
+impl Format {
+    /// The format of a code; `None` for one that the protocol does not define.
+    pub fn from_code(code: i16) -> Option<Self> {
+        match code {
+            0 => Some(Self::Text),
+            1 => Some(Self::Binary),
+            _ => None,
+        }
+    }
+}
