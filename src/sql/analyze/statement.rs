@@ -1,0 +1,297 @@
+//! One statement to its verdict.
+
+use sqlparser::ast;
+
+use super::{Before, Carried, Made, OnePlan, made, shown};
+use crate::sql::analysis::Analyzer;
+use crate::sql::edits::{Constants, output_value};
+use crate::sql::kinds::{self, StatementHead, StatementKind};
+use crate::sql::lex::{self, Lexeme, LexemeKind, ParseProblem, Parsed};
+use crate::sql::refusal::{Reason, Refusal};
+use crate::sql::scan;
+use crate::sql::scope::{Columns, Env};
+use crate::sql::{Context, Output, OutputValue, Parameter};
+
+/// One statement.
+pub(super) struct One<'a> {
+    pub(super) text: &'a str,
+    pub(super) lexemes: &'a [Lexeme],
+    pub(super) cx: &'a Context<'a>,
+    pub(super) before: &'a Before,
+}
+
+impl One<'_> {
+    pub(super) fn verdict(&self) -> Result<Carried, Refusal> {
+        let head = kinds::classify(self.text, self.lexemes);
+        let mut carried = self.judged(&head)?;
+        // A name is given whatever the statement inside does.
+        carried.effects.prepared |= matches!(head.kind, StatementKind::Prepare | StatementKind::Declare);
+        Ok(carried)
+    }
+
+    fn judged(&self, head: &StatementHead) -> Result<Carried, Refusal> {
+        use StatementKind as Kind;
+        let start = self.lexemes.first().map(|lexeme| lexeme.start);
+        if let Some(hit) = scan::names_plan(self.text, self.lexemes, self.cx.is_protected_plan) {
+            return Err(self.kind_refused(shown(hit.name), Some(hit.at)));
+        }
+        let behind = |name: String| {
+            let construct =
+                "a statement behind one that changes what names mean, in the same text,".to_owned();
+            Err(Refusal::new(Reason::NotUnderstood { construct, name }, start))
+        };
+        if let Some(hit) = scan::names_any(self.text, self.lexemes, &self.before.created) {
+            return behind(shown(hit.name));
+        }
+        if let Some((name, at)) = self.unseats(head) {
+            return Err(self.kind_refused(name, Some(at)));
+        }
+        let hit = scan::names_any(self.text, self.lexemes, self.cx.schema.names());
+        let (name, at) = match hit {
+            None => return Ok(self.unnamed(head)),
+            Some(hit) => (shown(hit.name), Some(hit.at)),
+        };
+        let forward = |effects| Ok(Carried { made: made(head.kind, effects), ..Carried::forward(effects) });
+        if head.administrative {
+            return forward(head.effects);
+        }
+        match head.kind {
+            // They name no relation, and hold no value of a column.
+            Kind::Begin
+            | Kind::Commit
+            | Kind::Rollback
+            | Kind::RollbackTo
+            | Kind::Savepoint
+            | Kind::Release
+            | Kind::PrepareTransaction
+            | Kind::CommitPrepared
+            | Kind::RollbackPrepared
+            | Kind::Set
+            | Kind::SetTransaction
+            | Kind::Reset
+            | Kind::Show
+            | Kind::Discard
+            | Kind::Deallocate
+            | Kind::Close
+            | Kind::Listen
+            | Kind::Unlisten
+            | Kind::Notify
+            | Kind::Checkpoint
+            // The plan that it names is not protected.
+            | Kind::Execute
+            | Kind::Fetch
+            | Kind::Move => return forward(head.effects),
+            Kind::Do | Kind::Call | Kind::Comment | Kind::Grant | Kind::Maintenance => {
+                return Err(self.kind_refused(name, at));
+            }
+            Kind::Query
+            | Kind::Insert
+            | Kind::Update
+            | Kind::Delete
+            | Kind::Merge
+            | Kind::Explain
+            | Kind::Prepare
+            | Kind::Declare
+            | Kind::Copy
+            | Kind::Definition
+            | Kind::Other => {}
+        }
+        if !self.cx.utf8 {
+            return Err(Refusal::new(Reason::Encoding, start));
+        }
+        if self.before.names_changed {
+            return behind(name);
+        }
+        match head.kind {
+            Kind::Definition => self.definition(head, name, at),
+            Kind::Copy => self.copy(head, name, at),
+            Kind::Explain => {
+                let inner = head.inner.and_then(|inner| self.lexemes.get(inner..)).unwrap_or_default();
+                let mut carried = self.typed(inner, name, at)?;
+                if let Some(plan) = &mut carried.plan {
+                    (plan.outputs, plan.read_only) = (None, false);
+                }
+                Ok(carried)
+            }
+            Kind::Prepare | Kind::Declare => {
+                let inner = head.inner.and_then(|inner| self.lexemes.get(inner..)).unwrap_or_default();
+                match self.typed(inner, name.clone(), at)? {
+                    carried @ Carried { plan: None, .. } => Ok(carried),
+                    Carried { plan: Some(_), .. } => Err(self.kind_refused(name, at)),
+                }
+            }
+            _ => self.typed(self.lexemes, name, at),
+        }
+    }
+
+    /// A statement that names nothing protected: it is forwarded, and the question is what else it does.
+    fn unnamed(&self, head: &StatementHead) -> Carried {
+        use StatementKind as Kind;
+        let inner = match head.kind {
+            Kind::Query | Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge => Some(self.lexemes),
+            Kind::Explain | Kind::Prepare | Kind::Declare => {
+                head.inner.and_then(|inner| self.lexemes.get(inner..))
+            }
+            _ => None,
+        };
+        let Some(Ok(parsed)) = inner.map(|inner| lex::parse(self.text, inner)) else {
+            let unresolved = inner.is_some() || (head.kind == Kind::Copy && !self.copies_known());
+            let moves = match head.kind {
+                // Nothing that it makes has a protected name; a schema or an extension may hold one.
+                Kind::Definition => self.lexemes.get(1).is_some_and(|lexeme| {
+                    lexeme.is_word(self.text, "schema") || lexeme.is_word(self.text, "extension")
+                }),
+                _ => head.effects.search_path,
+            };
+            let made = if moves { Made::Names } else { Made::Nothing };
+            let looked_up = inner.is_some() || matches!(head.kind, Kind::Copy | Kind::Call | Kind::Do);
+            return Carried { unresolved, looked_up, made, ..Carried::forward(head.effects) };
+        };
+        let Walked { analyzer, .. } = walk(self.text, &parsed, self.cx);
+        let unresolved = analyzer.unresolved || analyzer.obstacle.is_some();
+        let Analyzer { effects, looked_up, .. } = analyzer;
+        Carried { unresolved, looked_up, made: made(head.kind, effects), ..Carried::forward(effects) }
+    }
+
+    /// A statement whose relations are looked up and whose expressions are typed.
+    fn typed(&self, lexemes: &[Lexeme], name: String, at: Option<usize>) -> Result<Carried, Refusal> {
+        let parsed = self.parse(lexemes, &name, at)?;
+        let Walked { mut analyzer, columns, read_only } = walk(self.text, &parsed, self.cx);
+        if let (Some(function), Some(at)) = (analyzer.runner.take(), self.names_in_statement(lexemes)) {
+            return Err(Refusal::new(Reason::ReachingFunction { name: function }, Some(at)));
+        }
+        let mut constants = analyzer.finish_constants();
+        analyzer.hide_null_tests(&mut constants);
+        for number in analyzer.parameters.keys() {
+            constants.parameters.entry(*number).or_insert(Parameter::Plain);
+        }
+        self.carried(analyzer, constants, columns, read_only, name)
+    }
+
+    /// Where a string stands that is a statement itself and names something protected.
+    fn names_in_statement(&self, lexemes: &[Lexeme]) -> Option<usize> {
+        let runs = |lexeme: &Lexeme| {
+            let content = match lexeme.kind {
+                LexemeKind::String(_) => lex::string_value(lexeme, self.text)?,
+                _ => return None,
+            };
+            let inside = lex::tokenize(&content).ok()?;
+            let head = kinds::classify(&content, &inside);
+            let is_statement = head.kind != StatementKind::Other && inside.len() > 2;
+            (is_statement && scan::names_any(&content, &inside, self.cx.schema.names()).is_some())
+                .then_some(lexeme.start)
+        };
+        lexemes.iter().find_map(runs)
+    }
+
+    pub(super) fn parse(&self, lexemes: &[Lexeme], name: &str, at: Option<usize>) -> Result<Parsed, Refusal> {
+        lex::parse(self.text, lexemes).map_err(|problem| match problem {
+            ParseProblem::TooManyTokens | ParseProblem::TooDeep => Refusal::new(Reason::TooComplex, at),
+            ParseProblem::Literal { at } | ParseProblem::NotUnderstood { at } => {
+                Refusal::new(Reason::NotParsed { name: name.to_owned() }, Some(at))
+            }
+        })
+    }
+
+    pub(super) fn carried(
+        &self,
+        mut analyzer: Analyzer<'_>,
+        Constants { mut edits, parameters }: Constants,
+        columns: Option<Columns>,
+        read_only: bool,
+        name: String,
+    ) -> Result<Carried, Refusal> {
+        // Where nothing protected was found, a column that does not exist is a sign of a misread statement: a key
+        // word that the parser took for a name (`SELECT a = 'b' AND FROM users`, where AND is an alias).
+        if let Some(refusal) = analyzer.refusal.take() {
+            return Err(refusal);
+        }
+        if let Some(mut obstacle) = analyzer.obstacle.take() {
+            if let Reason::NotUnderstood { name: named, .. } = &mut *obstacle.reason {
+                *named = analyzer.protected.clone().unwrap_or(name);
+            }
+            return Err(obstacle);
+        }
+        let Analyzer { unresolved, looked_up, effects, protected, edits: names, .. } = &analyzer;
+        if protected.is_none() && names.is_empty() {
+            let made = if effects.search_path { Made::Names } else { Made::Nothing };
+            let (unresolved, looked_up) = (*unresolved, *looked_up);
+            return Ok(Carried { unresolved, looked_up, made, ..Carried::forward(*effects) });
+        }
+        edits.extend(names.iter().cloned());
+        let outputs = match columns {
+            None => None,
+            Some(columns) => self.outputs(&analyzer, &columns, &name)?,
+        };
+        Ok(Carried {
+            effects: *effects,
+            unresolved: *unresolved,
+            looked_up: *looked_up,
+            made: if effects.search_path { Made::Names } else { Made::Nothing },
+            plan: Some(OnePlan { edits, parameters, outputs, read_only: read_only && !analyzer.changes }),
+        })
+    }
+
+    fn outputs(
+        &self,
+        analyzer: &Analyzer<'_>,
+        columns: &Columns,
+        name: &str,
+    ) -> Result<Option<Vec<Output>>, Refusal> {
+        let not_understood = |construct: &str| {
+            let construct = construct.to_owned();
+            Refusal::new(Reason::NotUnderstood { construct, name: name.to_owned() }, analyzer.at)
+        };
+        let mut outputs = Vec::with_capacity(columns.list.len());
+        for column in &columns.list {
+            let ty = analyzer.output_type(&column.ty).map_err(|reason| Refusal::new(reason, analyzer.at))?;
+            let value = output_value(&ty).ok_or_else(|| not_understood("an array of arrays"))?;
+            outputs.push(Output { value, origin: column.origin });
+        }
+        let sealed = outputs.iter().any(|output| !matches!(output.value, OutputValue::Plain));
+        match (columns.complete, sealed) {
+            (true, _) => Ok(Some(outputs)),
+            (false, false) => Ok(None),
+            (false, true) => Err(not_understood("* over a relation whose columns are not known")),
+        }
+    }
+
+    pub(super) fn kind_refused(&self, name: String, at: Option<usize>) -> Refusal {
+        let words = self.lexemes.iter().take(2).map(|lexeme| lexeme.text(self.text));
+        let words: Vec<_> = words.filter(|word| word.bytes().all(|b| b.is_ascii_alphabetic())).collect();
+        let is_pair = words.first().is_some_and(|word| {
+            ["create", "alter", "drop", "comment", "refresh"]
+                .iter()
+                .any(|first| first.eq_ignore_ascii_case(word))
+        });
+        let kind = words.iter().take(if is_pair { 2 } else { 1 }).map(|word| word.to_uppercase());
+        Refusal::new(Reason::Kind { kind: kind.collect::<Vec<_>>().join(" "), name }, at)
+    }
+}
+
+/// A statement's analysis when the walk is over.
+struct Walked<'a> {
+    analyzer: Analyzer<'a>,
+    /// Its output; `None` if it is no statement that is typed.
+    columns: Option<Columns>,
+    read_only: bool,
+}
+
+fn walk<'a>(text: &'a str, parsed: &'a Parsed, cx: &Context<'a>) -> Walked<'a> {
+    let mut analyzer = Analyzer::new(text, parsed, cx.schema, cx.search_path);
+    let (columns, read_only) = lex::with_stack(parsed.depth(), || match &parsed.statement {
+        ast::Statement::Query(query) => {
+            let columns = analyzer.query(query, &Env::default());
+            (Some(columns), true)
+        }
+        statement => match analyzer.modification(statement, &Env::default()) {
+            Some(columns) => (Some(columns), false),
+            None => {
+                analyzer.not_understood("this statement");
+                (None, false)
+            }
+        },
+    });
+    analyzer.finish_literals();
+    Walked { analyzer, columns, read_only }
+}
