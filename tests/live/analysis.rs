@@ -9,11 +9,12 @@ use pgseal::sql::{
 use crate::support::{Cluster, RawClient, message};
 
 /// Statements and their verdicts, as `sql`'s own tests read them.
-const CORPUS: [&str; 4] = [
+const CORPUS: [&str; 5] = [
     include_str!("../corpus/select.sql"),
     include_str!("../corpus/modify.sql"),
     include_str!("../corpus/drivers.sql"),
     include_str!("../corpus/adversarial.sql"),
+    include_str!("../corpus/documented.sql"),
 ];
 
 /// Statements that PostgreSQL itself refuses, whatever is encrypted.

@@ -1,5 +1,6 @@
 //! A corpus of statements with their verdicts, over one small database.
 
+mod documented;
 mod fixture;
 mod schema;
 mod text;
@@ -10,11 +11,12 @@ use super::*;
 use fixture::{Database, database};
 
 /// The corpus: blocks of a statement, `=>` and what becomes of it, and roles. See [`shown`].
-const CORPUS: [(&str, &str); 4] = [
+const CORPUS: [(&str, &str); 5] = [
     ("select", include_str!("../../../tests/corpus/select.sql")),
     ("modify", include_str!("../../../tests/corpus/modify.sql")),
     ("drivers", include_str!("../../../tests/corpus/drivers.sql")),
     ("adversarial", include_str!("../../../tests/corpus/adversarial.sql")),
+    ("documented", include_str!("../../../tests/corpus/documented.sql")),
 ];
 
 /// Set to write what is given now into the corpus, for a person to read.
@@ -26,14 +28,7 @@ fn each_statement_of_the_corpus_has_its_verdict() {
     let mut wrong = String::new();
     for (name, corpus) in CORPUS {
         let mut blessed = String::new();
-        for block in corpus.split("\n\n") {
-            let lines: Vec<&str> = block.trim_matches('\n').lines().collect();
-            let is_comment = |line: &&&str| line.starts_with("--!");
-            let comments: Vec<&str> = lines.iter().take_while(is_comment).copied().collect();
-            let body = lines.get(comments.len()..).unwrap_or_default();
-            let end = body.iter().position(|line| line.starts_with("=> ")).unwrap_or(body.len());
-            let statement = body[..end].join("\n");
-            let expected = body[end..].join("\n");
+        for Block { comments, statement, expected } in blocks(corpus) {
             if statement.is_empty() {
                 let _ = write!(blessed, "{}\n\n", comments.join("\n"));
                 continue;
@@ -105,6 +100,24 @@ fn problems_of_the_database_are_told_with_what_follows() {
         (Consequence::Refused, format!("public.all_halves: {view}: public.halves cannot be used: {half}")),
     ];
     assert_eq!(problems, expected);
+}
+
+/// A block of the corpus: lines of comment, a statement, and what is shown of it.
+struct Block {
+    comments: Vec<&'static str>,
+    statement: String,
+    expected: String,
+}
+
+fn blocks(corpus: &'static str) -> impl Iterator<Item = Block> {
+    corpus.split("\n\n").map(|block| {
+        let lines: Vec<&str> = block.trim_matches('\n').lines().collect();
+        let is_comment = |line: &&&str| line.starts_with("--!");
+        let comments: Vec<&str> = lines.iter().take_while(is_comment).copied().collect();
+        let body = &lines[comments.len()..];
+        let end = body.iter().position(|line| line.starts_with("=> ")).unwrap_or(body.len());
+        Block { comments, statement: body[..end].join("\n"), expected: body[end..].join("\n") }
+    })
 }
 
 /// A verdict as the corpus shows it.
