@@ -3,7 +3,7 @@
 mod fixture;
 
 use divan::{Bencher, black_box};
-use pgseal::sql::{Arrival, Context, analyze};
+use pgseal::sql::{Arrival, Context, NoNames, analyze};
 
 /// Names and texts: pgbench's, a small and a larger protected one, and one that an ORM writes.
 const TEXTS: [(&str, &str); 5] = [
@@ -35,7 +35,7 @@ fn verdict(bencher: Bencher<'_, '_>, name: &str) {
         search_path: &search_path,
         standard_conforming_strings: true,
         utf8: true,
-        is_protected_plan: &|_| false,
+        names: &NoNames,
     };
     bencher.bench_local(|| analyze(black_box(text), Arrival::Parse { declared: &[] }, &context));
 }

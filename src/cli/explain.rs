@@ -32,7 +32,7 @@ fn explain(text: &str, schema: &Schema, facts: &SessionFacts, out: &mut impl Wri
         search_path: &facts.schemas,
         standard_conforming_strings: true,
         utf8: true,
-        is_protected_plan: &|_| false,
+        names: &sql::NoNames,
     };
     match sql::analyze(text, Arrival::Parse { declared: &[] }, &context) {
         Verdict::Forward(_) => {

@@ -6,7 +6,8 @@ use bytes::{Buf as _, BytesMut};
 
 use super::judge::{Current, Judged};
 use super::knowledge::Readiness;
-use super::plans::{Portal, Positions, Prepared};
+use super::names::{NameChanges, hides_names};
+use super::plans::{Portal, Prepared};
 use super::queue::{Errand, Kind, Pending, Undo};
 use super::refuse::{Refused, stand_in};
 use super::{End, HIGH_WATER, Phase, Session, Step, Tools};
@@ -135,6 +136,7 @@ impl Session {
         };
         if step == Step::Done {
             self.knowledge.served();
+            self.flushed = false;
             input.advance(head.total);
         }
         Ok(step)
@@ -153,12 +155,12 @@ impl Session {
         if self.replication {
             return Ok(self.replication_query(&text, frame, tools));
         }
-        let (verdict, basis) = match self.judge(&text, utf8, None, tools) {
+        let (verdict, grounds) = match self.judge(&text, utf8, None, tools) {
             Judged::Wait => return Ok(Step::Stall),
             Judged::Refused(stand_in) => {
                 return Ok(self.refuse(Refused::Query, stand_in, tools));
             }
-            Judged::Verdict(verdict, basis) => (verdict, basis),
+            Judged::Verdict(verdict, grounds) => (verdict, grounds),
         };
         if self.unsynced {
             self.end_pipeline();
@@ -167,15 +169,10 @@ impl Session {
             Verdict::Forward(proof) => {
                 tools.metrics.forwarded.increment(1);
                 self.knowledge.apply(proof.effects);
-                if proof.effects.prepared {
-                    for name in sql::kinds::defined_names(&text) {
-                        self.refused_names.remove(&name);
-                        if self.statements.get(name.as_bytes()).is_some_and(|p| p.plan.is_some()) {
-                            self.unclear_names.insert(Box::from(name.as_bytes()));
-                        }
-                    }
-                }
-                self.relay(frame, Pending::client(Kind::Query))
+                self.has_hidden_names |= hides_names(proof.effects);
+                let mut entry = Pending::client(Kind::Query);
+                entry.names = NameChanges::new(&proof.names, grounds.map(|grounds| grounds.basis));
+                self.relay(frame, entry)
             }
             Verdict::Rewrite(plan) => {
                 match super::splice::text(&text, &plan.edits, &mut self.values(tools)) {
@@ -183,17 +180,14 @@ impl Session {
                     Ok((edited, positions)) => {
                         tools.metrics.rewritten.increment(1);
                         self.knowledge.apply(plan.effects);
-                        let effects = plan.effects;
+                        self.has_hidden_names |= hides_names(plan.effects);
                         frontend::write_query(&mut self.to_server, edited.as_bytes());
                         let mut entry = Pending::client(Kind::Query);
-                        entry.prepared = Some(Arc::new(Prepared::new(
-                            Arc::from(&*text),
-                            Vec::new(),
-                            Some(plan),
-                            effects,
-                            basis,
-                            positions,
-                        )));
+                        let basis = grounds.map(|grounds| grounds.basis);
+                        entry.names = NameChanges::new(&plan.names, basis.clone());
+                        let text = Arc::from(&*text);
+                        entry.prepared =
+                            Some(Arc::new(Prepared::rewritten(text, Vec::new(), plan, basis, positions)));
                         self.queue.push(entry);
                         Step::Done
                     }
@@ -201,7 +195,7 @@ impl Session {
             }
             Verdict::Refuse(refusal) => {
                 // The client may go on to execute what was not prepared, with its constants.
-                self.refused_names.extend(sql::kinds::defined_names(&text));
+                self.void_names(sql::kinds::defined_names(&text));
                 let stand_in = stand_in(Kind::Query, refusal.client_error(), refusal.label());
                 self.refuse(Refused::Query, stand_in, tools)
             }
@@ -212,20 +206,19 @@ impl Session {
     fn parse(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<Step, End> {
         let parse = Parse::read(body).map_err(|e| End::Wire(Side::Client, e))?;
         let (text, utf8) = self.decode(parse.text);
-        let (verdict, basis) = match self.judge(&text, utf8, Some(&parse.types), tools) {
+        let (verdict, grounds) = match self.judge(&text, utf8, Some(&parse.types), tools) {
             Judged::Wait => return Ok(Step::Stall),
             Judged::Refused(stand_in) => return Ok(self.refuse(Refused::Parse(parse.name), stand_in, tools)),
-            Judged::Verdict(verdict, basis) => (verdict, basis),
+            Judged::Verdict(verdict, grounds) => (verdict, grounds),
         };
+        let asked_names = grounds.as_ref().is_some_and(|grounds| grounds.asked_names);
+        let basis = grounds.map(|grounds| grounds.basis);
         let mut entry = Pending::client(Kind::Parse);
         let prepared = match verdict {
             Verdict::Forward(proof) => {
                 tools.metrics.forwarded.increment(1);
                 self.to_server.extend_from_slice(frame);
-                let positions = Positions::default();
-                let text = Arc::from(&*text);
-                Prepared::new(text, parse.types, None, proof.effects, basis, positions)
-                    .looked_up(proof.looked_up)
+                Prepared::forwarded(Arc::from(&*text), parse.types, proof, basis)
             }
             Verdict::Refuse(refusal) => {
                 return Ok(self.refuse(
@@ -249,11 +242,10 @@ impl Session {
                 tools.metrics.rewritten.increment(1);
                 let types = super::splice::declared_types(&parse.types, &plan.parameters);
                 Parse { name: parse.name, text: edited.as_bytes(), types }.write(&mut self.to_server);
-                let effects = plan.effects;
-                Prepared::new(Arc::from(&*text), parse.types, Some(plan), effects, basis, positions)
+                Prepared::rewritten(Arc::from(&*text), parse.types, plan, basis, positions)
             }
         };
-        let prepared = Arc::new(prepared);
+        let prepared = Arc::new(Prepared { asked_names, ..prepared });
         if !self.refused_names.is_empty() {
             self.refused_names.remove(&*String::from_utf8_lossy(parse.name));
         }
@@ -349,6 +341,7 @@ impl Session {
         self.refused
             || (!self.refused_names.is_empty()
                 && !self.statements.contains_key(statement)
+                && !self.queue.changes_names()
                 && self.refused_names.contains(&*String::from_utf8_lossy(statement)))
     }
 
@@ -367,7 +360,8 @@ impl Session {
         entry.prepared.clone_from(&prepared);
         let before = match prepared {
             Some(prepared) => {
-                self.portals.insert(Box::from(name), Arc::new(Portal { prepared, result_formats }))
+                let portal = Portal { prepared, result_formats, is_held: false };
+                self.portals.insert(Box::from(name), Arc::new(portal))
             }
             None => self.portals.remove(name),
         };
@@ -376,7 +370,10 @@ impl Session {
     }
 
     fn describe(&mut self, target: Target<'_>, frame: &[u8]) -> Step {
-        if self.queue.is_unsettled(target) {
+        let name = match target {
+            Target::Statement(name) | Target::Portal(name) => name,
+        };
+        if self.queue.is_unsettled(target) || self.awaits_name(name) {
             return Step::Stall;
         }
         let (kind, prepared) = match target {
@@ -392,7 +389,8 @@ impl Session {
     }
 
     fn execute(&mut self, execute: Execute<'_>, frame: &[u8]) -> Step {
-        if self.queue.is_unsettled(Target::Portal(execute.portal)) {
+        let portal = execute.portal;
+        if self.queue.is_unsettled(Target::Portal(portal)) || self.awaits_name(portal) {
             return Step::Stall;
         }
         let mut entry = Pending::client(Kind::Execute);
@@ -401,21 +399,27 @@ impl Session {
         self.executes += 1;
         if let Some(portal) = self.portals.get(execute.portal) {
             self.knowledge.apply(portal.prepared.effects);
+            self.has_hidden_names |= hides_names(portal.prepared.effects);
             entry.prepared = Some(portal.prepared.clone());
             entry.formats = portal.result_formats.clone();
+            entry.names = NameChanges::new(&portal.prepared.names, portal.prepared.basis.clone());
         }
         self.unsynced = true;
         self.relay(frame, entry)
     }
 
     fn close(&mut self, target: Target<'_>, frame: &[u8]) -> Step {
+        let (Target::Statement(name) | Target::Portal(name)) = target;
+        if self.awaits_name(name) {
+            return Step::Stall;
+        }
         let mut entry = Pending::client(Kind::Close);
         entry.undo = match target {
             Target::Statement(name) => {
                 let closed = self.statements.remove(name);
                 if closed.as_ref().is_some_and(|p| p.plan.is_some()) {
                     // Values that a Bind brings for it after all are not the server's to see.
-                    self.refused_names.insert(String::from_utf8_lossy(name).into_owned());
+                    self.void_names([String::from_utf8_lossy(name).into_owned()]);
                 }
                 Undo::Statement(Box::from(name), closed)
             }
@@ -470,11 +474,8 @@ impl Session {
     /// COPY that was refused.
     fn copy_frame(&mut self, head: Head) -> Step {
         if !self.copying_in && !self.queue.is_empty() {
-            if self.unsynced && !self.flushed {
-                // Else the server would keep its replies, and wait for more.
-                frontend::write_bare(&mut self.to_server, b'H');
-                self.flushed = true;
-            }
+            // Else the server would keep its replies, and wait for more.
+            self.ask_for_replies();
             return Step::Stall;
         }
         self.flushed = false;
@@ -500,7 +501,6 @@ impl Session {
     }
 
     fn remember(&mut self, name: &[u8], prepared: Arc<Prepared>) -> Undo {
-        self.unclear_names.remove(name);
         Undo::Statement(Box::from(name), self.statements.insert(Box::from(name), prepared))
     }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::knowledge::Readiness;
+use super::names::SessionNames;
 use super::plans::{Basis, Prepared};
 use super::queue::{Kind, StandIn};
 use super::refuse::{in_failed_transaction, plan_changed, stand_in, without_catalog};
@@ -12,15 +13,29 @@ use super::verdicts::Key;
 use super::{Session, Step, Tools};
 use crate::datum::Oid;
 use crate::error::ClientFacing as _;
-use crate::sql::{self, Arrival, Context, Effects, Verdict};
+use crate::sql::{self, Arrival, Verdict};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frontend::Target;
 
 /// A statement's verdict with what it was reached under.
 pub(super) enum Judged {
-    Verdict(Verdict, Option<Basis>),
+    Verdict(Verdict, Option<Grounds>),
     Wait,
     Refused(Box<StandIn>),
+}
+
+/// What a verdict rests on.
+#[derive(Clone)]
+pub(super) struct Grounds {
+    pub(super) basis: Basis,
+    /// And on what names stood for.
+    pub(super) asked_names: bool,
+}
+
+/// A verdict, and whether it asked for names.
+pub(super) struct Analysed {
+    verdict: Verdict,
+    asked_names: bool,
 }
 
 /// What a Bind's statement is now.
@@ -70,7 +85,13 @@ impl Session {
                 return Judged::Refused(stand_in(kind, in_failed_transaction(), "failed transaction"));
             }
         };
-        let verdict = self.analyse(text, utf8, declared, &basis, tools);
+        let Analysed { verdict, asked_names } = match self.analyse(text, utf8, declared, &basis, tools) {
+            Some(analysed) => analysed,
+            None => {
+                self.ask_for_replies();
+                return Judged::Wait;
+            }
+        };
         let fresh = match &verdict {
             // A name that cannot be looked up now may be a protected relation's new one. The server carries
             // nothing out before the transaction ends.
@@ -85,7 +106,7 @@ impl Session {
             Verdict::Refuse(refusal) => self.freshen(refusal.may_be_stale(), tools),
         };
         match fresh {
-            Step::Done => Judged::Verdict(verdict, Some(basis)),
+            Step::Done => Judged::Verdict(verdict, Some(Grounds { basis, asked_names })),
             Step::More | Step::Stall => Judged::Wait,
         }
     }
@@ -95,6 +116,7 @@ impl Session {
         self.status == TransactionStatus::Failed && self.queue.is_empty() && !self.unsynced
     }
 
+    /// `None`: it depends on what a name stands for, and that on an answer that is still due.
     pub(super) fn analyse(
         &self,
         text: &str,
@@ -102,51 +124,36 @@ impl Session {
         declared: Option<&[Oid]>,
         basis: &Basis,
         tools: &mut Tools<'_>,
-    ) -> Verdict {
+    ) -> Option<Analysed> {
         let key = Key::new(text, declared, basis, self.standard_strings, utf8);
         if let Some(verdict) = tools.verdicts.find(&basis.schema, &key) {
-            return verdict.clone();
+            return Some(Analysed { verdict: verdict.clone(), asked_names: false });
         }
-        // A verdict that asked for the session's own plans holds for this session only.
-        let asked = std::cell::Cell::new(false);
-        let is_protected_plan = |name: &str| {
-            asked.set(true);
-            let is_refused = self.refused_names.contains(name);
-            let name = name.as_bytes();
-            if is_refused || self.queue.is_unsettled(Target::Statement(name)) {
-                return true;
-            }
-            self.statements.get(name).is_some_and(|p| p.plan.is_some())
-                || self.portals.get(name).is_some_and(|p| p.prepared.plan.is_some())
-        };
-        let context = Context {
-            schema: &basis.schema,
-            search_path: &basis.search_path,
-            standard_conforming_strings: self.standard_strings,
-            utf8,
-            is_protected_plan: &is_protected_plan,
-        };
+        let names = SessionNames::new(self, basis);
+        let context = self.context(basis, utf8, &names);
         let arrival = match declared {
             Some(declared) => Arrival::Parse { declared },
             None => Arrival::Query,
         };
         let verdict = sql::analyze(text, arrival, &context);
-        if !asked.get() {
+        if names.awaited.get() {
+            return None;
+        }
+        let asked_names = names.asked.get();
+        // One that asked for the session's names holds for this session only.
+        if !asked_names {
             tools.verdicts.keep(&basis.schema, key, &verdict);
         }
-        verdict
+        Some(Analysed { verdict, asked_names })
     }
 
     /// A prepared statement that is about to be bound, its plan checked against what is known now: one whose
     /// names have moved since it was parsed would send plaintext where it no longer belongs.
     pub(super) fn current(&mut self, name: &[u8], tools: &mut Tools<'_>) -> Current {
-        if self.queue.is_unsettled(Target::Statement(name)) {
+        if self.queue.is_unsettled(Target::Statement(name)) || self.awaits_name(name) {
             return Current::Wait;
         }
         let Some(prepared) = self.statements.get(name).cloned() else { return Current::Unknown };
-        if self.unclear_names.contains(name) {
-            return Current::Refused(plan_changed());
-        }
         let Some(before) = &prepared.basis else { return Current::Known(prepared) };
         if !self.knowledge.is_complete() && sql::without_catalog(&prepared.text).is_some() {
             return Current::Known(prepared);
@@ -169,28 +176,28 @@ impl Session {
         if prepared.looked_up && self.freshen(false, tools) != Step::Done {
             return Current::Wait;
         }
-        if *before == basis {
+        if *before == basis && !prepared.asked_names {
             return Current::Known(prepared);
         }
-        let (plan, effects) =
-            match self.analyse(&prepared.text, self.utf8, Some(&prepared.declared), &basis, tools) {
-                Verdict::Forward(proof) => (None, proof.effects),
-                Verdict::Rewrite(plan) => (Some(plan), Effects::default()),
-                Verdict::Refuse(_) => return Current::Refused(plan_changed()),
-            };
-        if plan.as_deref() != prepared.plan.as_deref() {
-            return Current::Refused(plan_changed());
-        }
-        let effects = plan.as_ref().map_or(effects, |p| p.effects);
-        let renewed = Prepared::new(
-            prepared.text.clone(),
-            prepared.declared.clone(),
-            prepared.plan.clone(),
-            effects,
-            Some(basis),
-            prepared.positions.clone(),
-        );
-        let renewed = Arc::new(renewed.looked_up(prepared.looked_up));
+        let (text, declared) = (prepared.text.clone(), prepared.declared.clone());
+        let Some(Analysed { verdict, asked_names }) =
+            self.analyse(&text, self.utf8, Some(&declared), &basis, tools)
+        else {
+            self.ask_for_replies();
+            return Current::Wait;
+        };
+        let renewed = match (verdict, &prepared.plan) {
+            (Verdict::Forward(proof), None) => Prepared::forwarded(text, declared, proof, Some(basis)),
+            (Verdict::Rewrite(plan), Some(before)) if plan == *before => {
+                let positions = prepared.positions.clone();
+                Prepared::rewritten(text, declared, plan, Some(basis), positions)
+            }
+            (Verdict::Forward(_) | Verdict::Rewrite(_) | Verdict::Refuse(_), _) => {
+                return Current::Refused(plan_changed());
+            }
+        };
+        let looked_up = renewed.looked_up || prepared.looked_up;
+        let renewed = Arc::new(Prepared { asked_names, looked_up, ..renewed });
         self.statements.insert(Box::from(name), renewed.clone());
         Current::Known(renewed)
     }

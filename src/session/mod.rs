@@ -13,6 +13,7 @@
 //! | `refuse` | errors of ours in the place of the server's |
 //! | `server` | what the server answers: matched with the reply queue |
 //! | `queue` | which replies are due, in order, and for whom |
+//! | `names` | names that SQL gives and takes: PREPARE, DECLARE and the like |
 //! | `plans` | prepared statements and portals, positions of edited texts |
 //! | `splice` | texts and Bind messages with their sealed values |
 //! | `values` | one value between its forms |
@@ -25,6 +26,7 @@ mod client;
 mod errors;
 mod judge;
 mod knowledge;
+mod names;
 mod plans;
 mod queue;
 mod refuse;
@@ -180,8 +182,8 @@ pub struct Session {
     /// Names of statements and cursors that were not prepared because their text was refused: executing one
     /// by SQL would send its constants.
     refused_names: HashSet<String>,
-    /// Names of statements with sealed values that a text may have given to other ones (after DEALLOCATE).
-    unclear_names: HashSet<Box<[u8]>>,
+    /// A statement that was not understood may have given names.
+    has_hidden_names: bool,
     knowledge: Knowledge,
     settings: Settings,
     utf8: bool,
@@ -219,7 +221,7 @@ impl Session {
             statements: HashMap::new(),
             portals: HashMap::new(),
             refused_names: HashSet::new(),
-            unclear_names: HashSet::new(),
+            has_hidden_names: false,
             knowledge: Knowledge::default(),
             settings: Settings::default(),
             utf8: true,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::datum::Oid;
-use crate::sql::{Effects, Output, OutputValue, Parameter, Plan, Schema};
+use crate::sql::{Effects, NameChange, Output, OutputValue, Parameter, Plan, Schema, Untouched};
 use crate::wire::frontend::Formats;
 
 /// What a statement was analysed under. A statement whose basis has changed is analysed again before it is
@@ -36,8 +36,12 @@ pub(super) struct Prepared {
     pub(super) positions: Positions,
     /// What it means was looked up in the catalog, and is as old as that.
     pub(super) looked_up: bool,
+    /// What it does to names of prepared statements and cursors when it is executed.
+    pub(super) names: Vec<(usize, NameChange)>,
+    /// Its plan depends on what a name stands for, which changes without the catalog.
+    pub(super) asked_names: bool,
     /// The server said that its columns come from elsewhere than the analysis says.
-    disagrees: AtomicBool,
+    pub(super) disagrees: AtomicBool,
 }
 
 impl Prepared {
@@ -47,15 +51,43 @@ impl Prepared {
         plan: Option<Arc<Plan>>,
         effects: Effects,
         basis: Option<Basis>,
-        positions: Positions,
     ) -> Self {
         let looked_up = plan.is_some();
-        Self { text, declared, plan, effects, basis, positions, looked_up, disagrees: AtomicBool::new(false) }
+        Self {
+            text,
+            declared,
+            plan,
+            effects,
+            basis,
+            positions: Positions::default(),
+            looked_up,
+            names: Vec::new(),
+            asked_names: false,
+            disagrees: AtomicBool::new(false),
+        }
     }
 
-    /// The same, whose meaning was looked up in the catalog or not.
-    pub(super) fn looked_up(self, looked_up: bool) -> Self {
-        Self { looked_up, ..self }
+    /// One that is forwarded.
+    pub(super) fn forwarded(
+        text: Arc<str>,
+        declared: Vec<Oid>,
+        proof: Untouched,
+        basis: Option<Basis>,
+    ) -> Self {
+        let Untouched { effects, unresolved: _, looked_up, names } = proof;
+        Self { looked_up, names, ..Self::new(text, declared, None, effects, basis) }
+    }
+
+    /// One that is rewritten.
+    pub(super) fn rewritten(
+        text: Arc<str>,
+        declared: Vec<Oid>,
+        plan: Arc<Plan>,
+        basis: Option<Basis>,
+        positions: Positions,
+    ) -> Self {
+        let (effects, names) = (plan.effects, plan.names.clone());
+        Self { names, positions, ..Self::new(text, declared, Some(plan), effects, basis) }
     }
 
     /// The sealed columns of the statement's result, if it has any.
@@ -82,6 +114,8 @@ impl Prepared {
 pub(super) struct Portal {
     pub(super) prepared: Arc<Prepared>,
     pub(super) result_formats: Formats,
+    /// It outlives its transaction.
+    pub(super) is_held: bool,
 }
 
 /// Where a text was edited, in characters, to carry an error's position back to the client's text.

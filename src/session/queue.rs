@@ -9,6 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::names::NameChanges;
 use super::plans::{Portal, Prepared};
 use crate::error::ClientError;
 use crate::wire::frontend::{Formats, Target};
@@ -94,6 +95,8 @@ pub(super) struct Pending {
     pub(super) failed: bool,
     /// For Execute: the first since the last Sync.
     pub(super) first: bool,
+    /// What its statements do to names when they are carried out.
+    pub(super) names: Option<Arc<NameChanges>>,
     /// Its place among all that were ever sent.
     number: u64,
 }
@@ -111,6 +114,7 @@ impl Pending {
             statement: 0,
             failed: false,
             first: true,
+            names: None,
             number: 0,
         }
     }
@@ -135,6 +139,8 @@ pub(super) struct Queue {
     entries: VecDeque<Pending>,
     next: u64,
     last_sync: u64,
+    /// Entries whose statements change names.
+    changing: usize,
     /// The last messages that gave names another meaning.
     statements: HashMap<Box<[u8]>, u64>,
     portals: HashMap<Box<[u8]>, u64>,
@@ -150,6 +156,7 @@ impl Queue {
         if entry.kind == Kind::Sync {
             self.last_sync = entry.number;
         }
+        self.changing += usize::from(entry.names.is_some());
         let changed = match &entry.undo {
             Undo::Nothing => None,
             Undo::Statement(name, _) => Some((&mut self.statements, name)),
@@ -189,7 +196,14 @@ impl Queue {
     }
 
     pub(super) fn pop(&mut self) -> Option<Pending> {
-        self.entries.pop_front()
+        let entry = self.entries.pop_front()?;
+        self.changing -= usize::from(entry.names.is_some());
+        Some(entry)
+    }
+
+    /// True if a statement changes names by which later ones may go, and is not known to be carried out.
+    pub(super) fn changes_names(&self) -> bool {
+        self.changing > 0
     }
 
     /// True if so many replies are due that the client's next message waits. What is outstanding is small on
@@ -211,11 +225,14 @@ impl Queue {
     /// Takes away what the server discards after an error: everything before the next Sync. Gives the undo
     /// steps, latest first. What later messages have changed in the meantime stays, and is undone to the
     /// earlier state should they fail.
-    pub(super) fn discard_to_sync(&mut self) -> Vec<Undo> {
+    pub(super) fn discard_to_sync(&mut self) -> (Vec<Undo>, Vec<Arc<NameChanges>>) {
         let end = self.entries.iter().position(|e| e.kind == Kind::Sync).unwrap_or(self.entries.len());
-        let mut undo: Vec<Undo> = self.entries.drain(..end).map(|e| e.undo).collect();
+        let discarded: Vec<Pending> = self.entries.drain(..end).collect();
+        let names: Vec<_> = discarded.iter().filter_map(|entry| entry.names.clone()).collect();
+        self.changing -= names.len();
+        let mut undo: Vec<Undo> = discarded.into_iter().map(|entry| entry.undo).collect();
         undo.reverse();
-        undo.into_iter().filter_map(|step| self.undo_later(step)).collect()
+        (undo.into_iter().filter_map(|step| self.undo_later(step)).collect(), names)
     }
 
     /// Leaves a step to the next message that changed the same name, if there is one.
@@ -285,6 +302,7 @@ mod tests {
         }
         let names: Vec<_> = q
             .discard_to_sync()
+            .0
             .into_iter()
             .map(|u| match u {
                 Undo::Statement(name, None) => name,
@@ -308,9 +326,9 @@ mod tests {
         assert!(!q.is_unsettled(Target::Portal(b"a")) && !q.is_unsettled(Target::Statement(b"b")));
         parse(&mut q);
         assert!(!q.is_unsettled(Target::Statement(b"a")), "discarded together with what follows it");
-        assert!(q.discard_to_sync().is_empty());
+        assert!(q.discard_to_sync().0.is_empty());
         q.pop();
-        assert!(matches!(&q.discard_to_sync()[..], [Undo::Statement(_, None)]));
+        assert!(matches!(&q.discard_to_sync().0[..], [Undo::Statement(_, None)]));
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Session {
         tools.metrics.refused(stand_in.reason);
         let kind = match message {
             Refused::Parse(name) => {
-                self.refused_names.insert(String::from_utf8_lossy(name).into_owned());
+                self.void_names([String::from_utf8_lossy(name).into_owned()]);
                 // Under its own name: a failed Parse of the unnamed statement drops the one before it.
                 Parse { name, text: UNPARSABLE, types: Vec::new() }.write(&mut self.to_server);
                 self.unsynced = true;

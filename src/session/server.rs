@@ -150,21 +150,30 @@ impl Session {
         match (tag, kind) {
             (b'C' | b'I', Kind::Query) => {
                 self.copying_in = false;
-                if let Some(entry) = self.queue.front_mut() {
-                    entry.statement += 1;
-                }
+                self.carried_out();
             }
             (b'1' | b'2' | b'3' | b'n', _)
             | (b'T', Kind::DescribeStatement | Kind::DescribePortal)
             | (b'C' | b'I' | b's', Kind::Execute) => {
                 if tag == b'C' {
                     self.copying_in = false;
+                    self.carried_out();
                 }
                 self.finish_front()?;
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// A statement of the front was carried out.
+    fn carried_out(&mut self) {
+        let Some(entry) = self.queue.front_mut() else { return };
+        let number = entry.statement;
+        entry.statement += 1;
+        if let Some(names) = entry.names.clone() {
+            self.names_change(&names, number);
+        }
     }
 
     /// The front has all its replies.
@@ -366,6 +375,7 @@ impl Session {
             return Ok(());
         };
         let (kind, errand, failed) = (entry.kind, entry.errand, entry.failed);
+        let (names, statement) = (entry.names.clone(), entry.statement);
         match (entry.stand_in.take(), errand) {
             // The end of the session is the client's business whatever it interrupts.
             _ if fatal => self.pass_notice(b'E', body, frame, tools)?,
@@ -381,10 +391,13 @@ impl Session {
             (_, Errand::Client | Errand::Verify) => self.pass_notice(b'E', body, frame, tools)?,
         }
         self.copying_in = false;
+        if let Some(names) = names {
+            self.names_stay(&names, statement);
+        }
         if kind.skips_to_sync() {
-            for undo in self.queue.discard_to_sync() {
-                self.undo(undo);
-            }
+            let (undo, names) = self.queue.discard_to_sync();
+            undo.into_iter().for_each(|undo| self.undo(undo));
+            names.iter().for_each(|names| self.names_stay(names, 0));
             if self.queue.is_empty() {
                 // Without a Sync it discards what comes next as well, a Query among it.
                 self.skipping = true;
@@ -401,7 +414,7 @@ impl Session {
             Undo::Statement(name, None) => {
                 // The client may go on to bind what was not prepared.
                 if self.statements.remove(&name).is_some_and(|p| p.plan.is_some()) {
-                    self.refused_names.insert(String::from_utf8_lossy(&name).into_owned());
+                    self.void_names([String::from_utf8_lossy(&name).into_owned()]);
                 }
             }
             Undo::Portal(name, Some(before)) => drop(self.portals.insert(name, before)),
@@ -429,7 +442,7 @@ impl Session {
                 if status == TransactionStatus::Idle {
                     self.knowledge.transaction_ended();
                     if self.queue.is_empty() && !self.unsynced {
-                        self.portals.clear();
+                        self.portals.retain(|_, portal| portal.is_held);
                     }
                 }
                 match self.poison {

@@ -410,7 +410,7 @@ impl Analyzer<'_> {
     }
 
     /// The value of a literal as text.
-    fn value(&self, constant: &Constant) -> String {
+    pub(super) fn value(&self, constant: &Constant) -> String {
         let lexeme = &constant.lexeme;
         let written = || lexeme.text(self.text).to_ascii_lowercase();
         match constant.kind {
@@ -508,7 +508,12 @@ impl Analyzer<'_> {
     }
 
     /// The role of a parameter is that of all its uses.
-    fn parameter(&mut self, number: usize, role: Parameter, parameters: &mut BTreeMap<usize, Parameter>) {
+    pub(super) fn parameter(
+        &mut self,
+        number: usize,
+        role: Parameter,
+        parameters: &mut BTreeMap<usize, Parameter>,
+    ) {
         let known = parameters.get(&number).map(Parameter::usage);
         let (known, new) = match (known, role.usage()) {
             (Some(Some(known)), Some(new)) => (known.source, new),

@@ -85,7 +85,8 @@ impl Effects {
     /// Of what was not understood.
     pub const UNKNOWN: Self =
         Self { search_path: true, catalog: true, prepared: true, settings: true, transaction_end: true };
-    const NONE: Self =
+    /// Of what leaves everything as it is.
+    pub const NONE: Self =
         Self { search_path: false, catalog: false, prepared: false, settings: false, transaction_end: false };
     /// Of data definition. A temporary table or a schema may enter the effective search path by it.
     const CATALOG: Self = Self { catalog: true, search_path: true, ..Self::NONE };

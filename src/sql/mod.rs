@@ -11,6 +11,7 @@ mod edits;
 mod expr;
 pub mod kinds;
 pub mod lex;
+pub mod names;
 mod query;
 mod refusal;
 mod replication;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use analyze::{analyze, without_catalog};
 pub use describe::describe;
+pub use names::{Cursor, Meaning, NameChange, NamedStatement, Names, NoNames};
 pub use refusal::{Reason, Refusal};
 pub use replication::is_safe_for_replication;
 pub use schema::{Consequence, Schema, SchemaProblem};
@@ -54,6 +56,8 @@ pub struct Untouched {
     pub unresolved: bool,
     /// It names relations or functions of the database: the proof is as old as the catalog.
     pub looked_up: bool,
+    /// What its statements, by their numbers, do to names of prepared statements and cursors.
+    pub names: Vec<(usize, NameChange)>,
 }
 
 /// How to carry out a text.
@@ -69,6 +73,8 @@ pub struct Plan {
     pub effects: Effects,
     /// As in [`Untouched`].
     pub unresolved: bool,
+    /// As in [`Untouched`].
+    pub names: Vec<(usize, NameChange)>,
 }
 
 /// One statement of a text.
@@ -202,8 +208,8 @@ pub struct Context<'a> {
     pub standard_conforming_strings: bool,
     /// True if `client_encoding` is UTF8.
     pub utf8: bool,
-    /// Tells whether a prepared statement or cursor of this name has a plan that touches a protected relation.
-    pub is_protected_plan: &'a dyn Fn(&str) -> bool,
+    /// What the session's prepared statements and cursors are.
+    pub names: &'a dyn Names,
 }
 
 #[cfg(test)]

@@ -167,6 +167,25 @@ pub enum Reason {
         /// As written.
         name: String,
     },
+    /// No such prepared statement.
+    #[error("prepared statement \"{name}\" does not exist")]
+    UndefinedStatement {
+        /// The statement.
+        name: String,
+    },
+    /// EXECUTE with another number of arguments than the statement takes.
+    #[error("wrong number of parameters for prepared statement \"{name}\"")]
+    WrongArguments {
+        /// The statement.
+        name: String,
+        /// Parameters that it has.
+        expected: usize,
+        /// Arguments that it was given.
+        given: usize,
+    },
+    /// A prepared statement whose names have moved since.
+    #[error("cached plan must not change result type")]
+    PlanChanged,
     /// No such alias.
     #[error("missing FROM-clause entry for table \"{name}\"")]
     UndefinedAlias {
@@ -272,6 +291,9 @@ impl Refusal {
             Reason::AmbiguousColumn { .. } => "ambiguous column",
             Reason::UndefinedTable { .. } => "undefined table",
             Reason::UndefinedAlias { .. } => "undefined alias",
+            Reason::UndefinedStatement { .. } => "undefined statement",
+            Reason::WrongArguments { .. } => "wrong arguments",
+            Reason::PlanChanged => "plan changed",
             Reason::PlainDefault { .. } => "plain default",
             Reason::Blocked { .. } => "blocked",
             Reason::WritesBlocked { .. } => "writes blocked",
@@ -313,6 +335,9 @@ impl Refusal {
             | Reason::WholeRow { .. }
             | Reason::AmbiguousColumn { .. }
             | Reason::UndefinedAlias { .. }
+            | Reason::UndefinedStatement { .. }
+            | Reason::WrongArguments { .. }
+            | Reason::PlanChanged
             | Reason::Kind { .. }
             | Reason::NotUnderstood { .. }
             | Reason::NotParsed { .. }
@@ -330,6 +355,8 @@ impl Reason {
             Self::AmbiguousColumn { .. } => SqlState::AMBIGUOUS_COLUMN,
             Self::UndefinedTable { .. } | Self::UndefinedAlias { .. } => SqlState::UNDEFINED_TABLE,
             Self::TooComplex => SqlState::STATEMENT_TOO_COMPLEX,
+            Self::UndefinedStatement { .. } => SqlState::INVALID_STATEMENT_NAME,
+            Self::WrongArguments { .. } => SqlState::SYNTAX_ERROR,
             Self::NotComparable { .. }
             | Self::NotOrdered { .. }
             | Self::DifferentlySealed { .. }
@@ -352,6 +379,7 @@ impl Reason {
             | Self::ReachingFunction { .. }
             | Self::NotUnderstood { .. }
             | Self::NotParsed { .. }
+            | Self::PlanChanged
             | Self::Encoding
             | Self::Strings
             | Self::NoSchema => SqlState::FEATURE_NOT_SUPPORTED,
@@ -407,6 +435,9 @@ impl Reason {
             | Self::AmbiguousColumn { .. }
             | Self::UndefinedTable { .. }
             | Self::UndefinedAlias { .. }
+            | Self::UndefinedStatement { .. }
+            | Self::WrongArguments { .. }
+            | Self::PlanChanged
             | Self::Blocked { .. }
             | Self::WritesBlocked { .. } => return None,
         })
@@ -426,6 +457,9 @@ impl ClientFacing for Refusal {
         let mut error = ClientError::error(self.reason.code(), self.reason.to_string());
         error.hint = self.reason.hint().map(str::to_owned);
         error.position = self.position;
+        if let Reason::WrongArguments { expected, given, .. } = &*self.reason {
+            error.detail = Some(format!("Expected {expected} parameters but got {given}."));
+        }
         error
     }
 }

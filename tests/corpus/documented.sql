@@ -403,22 +403,23 @@ EXPLAIN (ANALYZE, COSTS OFF) SELECT ssn FROM users WHERE id = 1
 --! # PREPARE and EXECUTE, cursors
 
 PREPARE p AS SELECT id FROM users WHERE email = $1
-=> refuse 0A000 at 29: PREPARE cannot be carried out on users, which has encrypted columns
+=> PREPARE p (pg_catalog.bytea) AS SELECT id FROM public.users WHERE email = $1
 
 PREPARE p AS SELECT ssn FROM users WHERE id = $1
-=> refuse 0A000 at 30: PREPARE cannot be carried out on users, which has encrypted columns
+=> PREPARE p AS SELECT ssn FROM public.users WHERE id = $1
 
 PREPARE p (text) AS INSERT INTO users (email) VALUES ($1); EXECUTE p('ada@example.org')
-=> refuse 0A000 at 33: PREPARE cannot be carried out on users, which has encrypted columns
+=> PREPARE p (pg_catalog.bytea) AS INSERT INTO public.users (email) VALUES ($1); EXECUTE p(«users.email store as text 'ada@example.org'»)
 
 DECLARE c CURSOR FOR SELECT email FROM users
-=> refuse 0A000 at 40: DECLARE cannot be carried out on users, which has encrypted columns
+=> DECLARE c CURSOR FOR SELECT email FROM public.users
 
 DECLARE c CURSOR FOR SELECT ssn FROM users
-=> refuse 0A000 at 38: DECLARE cannot be carried out on users, which has encrypted columns
+=> DECLARE c CURSOR FOR SELECT ssn FROM public.users
 
 BEGIN; DECLARE c CURSOR FOR SELECT email FROM users; FETCH 10 FROM c; CLOSE c; COMMIT
-=> refuse 0A000 at 47: DECLARE cannot be carried out on users, which has encrypted columns
+=> BEGIN; DECLARE c CURSOR FOR SELECT email FROM public.users; FETCH 10 FROM c; CLOSE c; COMMIT
+1: users.email from users.2
 
 --! # COPY
 

@@ -395,7 +395,7 @@ COPY other.users FROM STDIN
 => forward
 
 PREPARE p AS SELECT id FROM users WHERE email = $1
-=> refuse 0A000 at 29: PREPARE cannot be carried out on users, which has encrypted columns
+=> PREPARE p (pg_catalog.bytea) AS SELECT id FROM public.users WHERE email = $1
 
 PREPARE p AS SELECT id FROM plain WHERE email = $1
 => forward
@@ -404,25 +404,150 @@ PREPARE p AS SELECT users FROM plain AS users
 => forward
 
 EXECUTE sealed_plan('secret')
-=> refuse 0A000 at 9: EXECUTE cannot be carried out on sealed_plan, which has encrypted columns
+=> EXECUTE sealed_plan(«users.email 'secret'»)
+1: users.email from users.2
 
 EXECUTE other_plan('users')
 => forward
 
+EXECUTE sealed_plan('secret'::text)
+=> EXECUTE sealed_plan(«users.email 'secret'»)
+1: users.email from users.2
+
+EXECUTE sealed_plan ( /* c */ ('secret') )
+=> EXECUTE sealed_plan ( /* c */ «users.email 'secret'» )
+1: users.email from users.2
+
+EXECUTE sealed_plan(NULL)
+=> EXECUTE sealed_plan(NULL)
+1: users.email from users.2
+
+EXECUTE sealed_plan(NULL::text)
+=> EXECUTE sealed_plan(NULL)
+1: users.email from users.2
+
+EXECUTE sealed_plan($1)
+=> EXECUTE sealed_plan($1)
+$1: users.email
+1: users.email from users.2
+
+EXECUTE sealed_plan($1::text)
+=> EXECUTE sealed_plan($1)
+$1: users.email
+1: users.email from users.2
+
+EXECUTE sealed_plan(E'se\u0063ret')
+=> EXECUTE sealed_plan(«users.email 'secret'»)
+1: users.email from users.2
+
+EXECUTE sealed_plan(5)
+=> EXECUTE sealed_plan(«users.email '5'»)
+1: users.email from users.2
+
+EXECUTE sealed_plan(-1.50)
+=> EXECUTE sealed_plan(«users.email '-1.50'»)
+1: users.email from users.2
+
+EXECUTE sealed_plan(true)
+=> refuse 0A000 at 21: the cast to text of a constant for encrypted column public.users.email cannot be carried out
+
+EXECUTE sealed_plan('2020-01-01'::date)
+=> refuse 0A000 at 21: the cast to text of a constant for encrypted column public.users.email cannot be carried out
+
+EXECUTE sealed_plan('a' || 'b')
+=> refuse 0A000 at -: only a constant, a parameter or a column that is encrypted alike can be stored in encrypted column public.users.email
+
+EXECUTE sealed_plan(lower('secret'))
+=> refuse 0A000 at -: only a constant, a parameter or a column that is encrypted alike can be stored in encrypted column public.users.email
+
+EXECUTE sealed_plan('secret', 'more')
+=> refuse 42601 at -: wrong number of parameters for prepared statement "sealed_plan"
+
+EXECUTE sealed_plan
+=> refuse 42601 at -: wrong number of parameters for prepared statement "sealed_plan"
+
+EXECUTE refused_plan('secret')
+=> refuse 26000 at -: prepared statement "refused_plan" does not exist
+
+EXECUTE refused_plan
+=> forward
+
+EXECUTE other_plan(add_user('secret'))
+=> refuse 0A000 at 20: function public.add_user may reach encrypted columns
+
+EXPLAIN (ANALYZE, COSTS OFF) EXECUTE sealed_plan('secret')
+=> EXPLAIN (ANALYZE, COSTS OFF) EXECUTE sealed_plan(«users.email 'secret'»)
+
+MOVE 5 FROM sealed_plan
+=> forward
+
+CLOSE sealed_plan
+=> forward
+
+DEALLOCATE sealed_plan
+=> forward
+
+PREPARE p (text) AS SELECT id, email FROM users WHERE email = $1
+=> PREPARE p (pg_catalog.bytea) AS SELECT id, email FROM public.users WHERE email = $1
+
+PREPARE p (int, varchar(80)) AS UPDATE users SET email = $2 WHERE id = $1
+=> PREPARE p (int, pg_catalog.bytea) AS UPDATE public.users SET email = $2 WHERE id = $1
+
+PREPARE p AS UPDATE users SET email = $2 WHERE id = $1
+=> PREPARE p (pg_catalog.unknown, pg_catalog.bytea) AS UPDATE public.users SET email = $2 WHERE id = $1
+
+PREPARE p (int) AS UPDATE users SET email = $2, ssn = $3 WHERE id = $1
+=> PREPARE p (int, pg_catalog.bytea, pg_catalog.bytea) AS UPDATE public.users SET email = $2, ssn = $3 WHERE id = $1
+
+PREPARE p (text[]) AS SELECT id FROM users WHERE email = ANY($1)
+=> PREPARE p (pg_catalog.bytea[]) AS SELECT id FROM public.users WHERE email = ANY($1)
+
+PREPARE p (unknown) AS SELECT id FROM users WHERE email = $1
+=> PREPARE p (pg_catalog.bytea) AS SELECT id FROM public.users WHERE email = $1
+
+PREPARE p (email_domain) AS SELECT id FROM users WHERE email = $1
+=> refuse 0A000 at 12: the cast to email_domain of a constant for encrypted column public.users.email cannot be carried out
+
+PREPARE p (text) AS SELECT id FROM users WHERE $1 IS NULL
+=> PREPARE p (pg_catalog.text) AS SELECT id FROM public.users WHERE $1 IS NULL
+
+PREPARE p AS SELECT id FROM users WHERE ($1::text IS NULL OR email = $2)
+=> PREPARE p (pg_catalog.text, pg_catalog.bytea) AS SELECT id FROM public.users WHERE ($1::pg_catalog.text IS NULL OR email = $2)
+
+PREPARE p AS INSERT INTO users (id, email) VALUES (1, 'secret')
+=> PREPARE p AS INSERT INTO public.users (id, email) VALUES (1, «users.email store 'secret'»)
+
+PREPARE p AS SELECT lower(email) FROM users
+=> refuse 0A000 at 21: function lower cannot be carried out on encrypted column public.users.email
+
+PREPARE p AS SELECT id FROM users WHERE email = $1; EXECUTE p('secret')
+=> PREPARE p (pg_catalog.bytea) AS SELECT id FROM public.users WHERE email = $1; EXECUTE p(«users.email 'secret'»)
+
+PREPARE p AS SELECT id FROM plain WHERE email = $1; EXECUTE p('public')
+=> forward
+
+DECLARE c BINARY CURSOR WITH HOLD FOR SELECT email FROM users WHERE email = 'secret'
+=> DECLARE c BINARY CURSOR WITH HOLD FOR SELECT email FROM public.users WHERE email = «users.email 'secret'»
+
+BEGIN; DECLARE c CURSOR FOR SELECT email FROM users; FETCH ALL FROM c; CLOSE c; COMMIT
+=> BEGIN; DECLARE c CURSOR FOR SELECT email FROM public.users; FETCH ALL FROM c; CLOSE c; COMMIT
+1: users.email from users.2
+
 EXPLAIN EXECUTE sealed_plan('secret')
-=> refuse 0A000 at 17: EXPLAIN cannot be carried out on sealed_plan, which has encrypted columns
+=> EXPLAIN EXECUTE sealed_plan(«users.email 'secret'»)
 
 CREATE TABLE x AS EXECUTE sealed_plan('secret')
 => refuse 0A000 at 27: CREATE TABLE cannot be carried out on sealed_plan, which has encrypted columns
 
 DECLARE c CURSOR FOR SELECT email FROM users
-=> refuse 0A000 at 40: DECLARE cannot be carried out on users, which has encrypted columns
+=> DECLARE c CURSOR FOR SELECT email FROM public.users
 
 DECLARE c CURSOR FOR SELECT email FROM plain
 => forward
 
 FETCH ALL FROM sealed_plan
-=> refuse 0A000 at 16: FETCH cannot be carried out on sealed_plan, which has encrypted columns
+=> FETCH ALL FROM sealed_plan
+1: users.email from users.2
 
 DO $$ BEGIN INSERT INTO users (email) VALUES ('secret'); END $$
 => refuse 0A000 at 4: DO cannot be carried out on users, which has encrypted columns

@@ -3,16 +3,9 @@
 A refusal that is not listed here fails the run, and so does a difference that is not one of FOLLOWING.
 """
 
-CURSORS = "cursors in SQL (DECLARE, FETCH, MOVE) on protected tables come later; portals with a row limit work"
 ARRAYS = "lists are sent as ARRAY[...], which cannot be stored in an encrypted array column yet"
 
 REFUSED = [
-    ("psql", "cursor", [1004], CURSORS),
-    ("psycopg2", "cursor", [1001], CURSORS),
-    ("psycopg3", "cursor", [1001], CURSORS),
-    ("asyncpg", "cursor", [1001], CURSORS),
-    ("sqlalchemy", "cursor", [1001], CURSORS),
-    ("django", "cursor", [1001], CURSORS),
     ("django", "update", [1069], "bulk_update assigns a CASE expression"),
     ("psycopg2", "types", [143, 149], ARRAYS),
     ("sqlalchemy psycopg2", "types", [1099, 1103], ARRAYS),

@@ -1,9 +1,12 @@
 //! The analysis against a server: what it sends is understood there, and results come from where it says.
 
+use std::sync::Arc;
+
 use pgseal::catalog::{Catalog, EPILOGUE, Loader, PROLOGUE, QUERIES, Storage};
 use pgseal::policy::Policy;
 use pgseal::sql::{
-    Arrival, Context, OutputValue, Parameter, Plan, Replacement, Schema, Use, Verdict, analyze,
+    Arrival, Context, Cursor, Effects, Meaning, NamedStatement, Names, NoNames, OutputValue, Parameter, Plan,
+    Replacement, Schema, Use, Verdict, analyze,
 };
 
 use crate::support::{Cluster, RawClient, message};
@@ -31,13 +34,65 @@ const NOT_SQL: [&str; 5] = [
 struct Setting {
     schema: Schema,
     search_path: [String; 2],
+    sealed_plan: SealedPlan,
+}
+
+/// What the corpus knows by the name of `sealed_plan`: a prepared statement and a cursor.
+struct SealedPlan(Arc<Plan>);
+
+impl SealedPlan {
+    const STATEMENT: &'static str = "SELECT email FROM users WHERE email = $1";
+
+    fn new(schema: &Schema) -> Self {
+        let search_path = ["pg_catalog".to_owned(), "public".to_owned()];
+        let cx = Context {
+            schema,
+            search_path: &search_path,
+            standard_conforming_strings: true,
+            utf8: true,
+            names: &NoNames,
+        };
+        match analyze(Self::STATEMENT, Arrival::Parse { declared: &[] }, &cx) {
+            Verdict::Rewrite(plan) => Self(plan),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Names for SealedPlan {
+    fn statement(&self, name: &str) -> Meaning<NamedStatement> {
+        match name {
+            "sealed_plan" => Meaning::Is(NamedStatement {
+                text: Arc::from(Self::STATEMENT),
+                declared: Vec::new(),
+                plan: Some(self.0.clone()),
+                effects: Effects::NONE,
+                looked_up: true,
+            }),
+            "refused_plan" => Meaning::Void,
+            _ => Meaning::Unknown,
+        }
+    }
+
+    fn cursor(&self, name: &str) -> Meaning<Cursor> {
+        match name {
+            "sealed_plan" => Meaning::Is(Cursor {
+                plan: Some(self.0.clone()),
+                effects: Effects::NONE,
+                is_held: true,
+                is_binary: false,
+            }),
+            _ => Meaning::Unknown,
+        }
+    }
 }
 
 impl Setting {
     fn read(client: &mut RawClient) -> Self {
         let policy = Policy::parse(include_str!("../corpus/policy.toml"), "policy.toml").unwrap();
         let (schema, _) = Schema::build(&policy, &catalog(client));
-        Self { schema, search_path: ["pg_catalog".to_owned(), "public".to_owned()] }
+        let sealed_plan = SealedPlan::new(&schema);
+        Self { schema, search_path: ["pg_catalog".to_owned(), "public".to_owned()], sealed_plan }
     }
 
     fn context(&self) -> Context<'_> {
@@ -46,7 +101,7 @@ impl Setting {
             search_path: &self.search_path,
             standard_conforming_strings: true,
             utf8: true,
-            is_protected_plan: &|name| name == "sealed_plan",
+            names: &self.sealed_plan,
         }
     }
 }
@@ -57,6 +112,8 @@ fn results_of_the_corpus_come_from_where_the_analysis_says() {
     let database = cluster.database("analysis");
     let mut client = cluster.connect(&database);
     client.run(include_str!("../corpus/database.ddl"));
+    client.run("PREPARE sealed_plan (bytea) AS SELECT email FROM users WHERE email = $1");
+    client.run("DECLARE sealed_plan CURSOR WITH HOLD FOR SELECT email FROM users");
     let setting = Setting::read(&mut client);
     let cx = setting.context();
     let mut wrong = Vec::new();
@@ -122,7 +179,7 @@ fn what_is_carried_out_is_what_a_plaintext_database_takes() {
     client.run(include_str!("../corpus/database.ddl"));
     twin.run(&plaintext(include_str!("../corpus/database.ddl")));
     let setting = Setting::read(&mut client);
-    let cx = Context { is_protected_plan: &|_| false, ..setting.context() };
+    let cx = Context { names: &NoNames, ..setting.context() };
     let mut wrong = Vec::new();
     // What seals the value says so: the analysis hands the type on that the statement gives it.
     let refused_later = [

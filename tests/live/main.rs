@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod large;
 mod leak;
+mod names;
 mod refusal;
 mod startup;
 #[path = "../support/mod.rs"]

@@ -243,30 +243,6 @@ fn what_a_pipeline_has_changed_is_read_again_behind_its_sync() {
 }
 
 #[test]
-fn a_name_that_a_text_may_have_given_to_another_statement_is_not_bound() {
-    let mut p = Peers::ready(usize::MAX, POLICY);
-    p.client(&[parse("s", "select v from plain, users where email = $1", &[]), bare(b'S')].concat());
-    p.server(&[bare(b'1'), ready('I')].concat());
-    for text in ["deallocate all", "prepare s(text) as insert into plain (v) values ($1)"] {
-        p.client(&query(text));
-        p.server(&[complete("X"), ready('I')].concat());
-    }
-    p.sent();
-    p.told();
-    let execution = [bind("", "s", &[Some(b"canary")]), execute("", 0), bare(b'S')].concat();
-    p.client(&execution);
-    let sent = p.sent();
-    assert!(sent.first().is_some_and(|l| l.contains("! refused by pgseal")), "{sent:?} {:?}", p.told());
-    p.server(&[error("26000", &[]), ready('I')].concat());
-    assert!(p.told()[0].contains("cached plan must not change result type"));
-    p.client(&[parse("s", "select v from plain where v = $1", &[]), bare(b'S')].concat());
-    p.server(&[bare(b'1'), ready('I')].concat());
-    p.sent();
-    p.client(&execution);
-    assert!(p.sent()[0].starts_with("Bind"));
-}
-
-#[test]
 fn in_a_block_the_catalog_is_read_in_a_subtransaction_that_is_rolled_back() {
     let mut p = Peers::ready(usize::MAX, POLICY);
     p.client(&query("begin"));

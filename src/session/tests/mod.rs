@@ -3,6 +3,7 @@
 mod extended;
 mod harness;
 mod knowledge;
+mod names;
 mod refusals;
 mod rows;
 mod simple;

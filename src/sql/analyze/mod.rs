@@ -2,6 +2,7 @@
 
 mod copy;
 mod definition;
+mod names;
 mod statement;
 
 use std::ops::Range;
@@ -11,6 +12,7 @@ use statement::One;
 
 use crate::sql::kinds::{self, StatementKind};
 use crate::sql::lex::{self, Lexeme};
+use crate::sql::names::NameChange;
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::scan::{self, ProtectedNames};
 use crate::sql::{Arrival, Context, Edit, Effects, Output, Parameter, Plan, Statement, Untouched, Verdict};
@@ -84,7 +86,7 @@ fn verdict(text: &str, cx: &Context<'_>) -> Result<Verdict, Refusal> {
 /// A text that cannot be cut into tokens, or not as PostgreSQL would.
 fn raw(text: &str, cx: &Context<'_>) -> Result<Verdict, Refusal> {
     let hit = scan::raw_names_any(text, cx.schema.names())
-        .or_else(|| scan::raw_names_plan(text, cx.is_protected_plan));
+        .or_else(|| scan::raw_names_plan(text, &|name| cx.names.is_protected(name)));
     match hit {
         None => Ok(Verdict::Forward(Untouched { looked_up: true, ..Untouched::by_words(Effects::UNKNOWN) })),
         Some(_) if !cx.standard_conforming_strings => Err(Refusal::new(Reason::Strings, None)),
@@ -112,6 +114,8 @@ struct Before {
     names_changed: bool,
     /// Functions and views that they have made, which may reach what is protected.
     created: ProtectedNames,
+    /// Names of prepared statements and cursors that they have given or taken, with their places in the text.
+    names: Vec<(usize, NameChange)>,
 }
 
 /// The verdict on one statement that is not refused.
@@ -122,6 +126,8 @@ struct Carried {
     /// `None` for a statement that is forwarded.
     plan: Option<OnePlan>,
     made: Made,
+    /// What it does to the names of prepared statements and cursors.
+    name: Option<NameChange>,
 }
 
 /// What a statement leaves for those behind it in the same text.
@@ -157,6 +163,7 @@ impl Whole {
             Made::Names => self.before.names_changed = true,
             Made::Reaching(name) => self.before.created.insert(&name),
         }
+        self.before.names.extend(one.name.map(|name| (self.statements.len(), name)));
         let (outputs, read_only) = match one.plan {
             None => (None, false),
             Some(plan) => {
@@ -179,8 +186,8 @@ impl Whole {
 
     fn verdict(mut self) -> Verdict {
         if !self.rewritten {
-            let Self { effects, unresolved, looked_up, .. } = self;
-            return Verdict::Forward(Untouched { effects, unresolved, looked_up });
+            let Self { effects, unresolved, looked_up, before, .. } = self;
+            return Verdict::Forward(Untouched { effects, unresolved, looked_up, names: before.names });
         }
         if self.statements.len() > 1 {
             self.statements.iter_mut().for_each(|statement| statement.read_only = false);
@@ -192,6 +199,7 @@ impl Whole {
             parameters: self.parameters,
             effects: self.effects,
             unresolved: self.unresolved,
+            names: self.before.names,
         }))
     }
 }
@@ -199,13 +207,13 @@ impl Whole {
 impl Untouched {
     /// A text that names nothing, as its words tell.
     pub(crate) fn by_words(effects: Effects) -> Self {
-        Self { effects, unresolved: false, looked_up: false }
+        Self { effects, unresolved: false, looked_up: false, names: Vec::new() }
     }
 }
 
 impl Carried {
     fn forward(effects: Effects) -> Self {
-        Self { effects, unresolved: false, looked_up: false, plan: None, made: Made::Nothing }
+        Self { effects, unresolved: false, looked_up: false, plan: None, made: Made::Nothing, name: None }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use sqlparser::ast;
 
+use super::names::is_execute;
 use super::{Before, Carried, Made, OnePlan, made, shown};
 use crate::sql::analysis::Analyzer;
 use crate::sql::edits::{Constants, output_value};
 use crate::sql::kinds::{self, StatementHead, StatementKind};
 use crate::sql::lex::{self, Lexeme, LexemeKind, ParseProblem, Parsed};
+use crate::sql::names::{Behind, Names as _};
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::scan;
 use crate::sql::scope::{Columns, Env};
@@ -24,31 +26,46 @@ impl One<'_> {
     pub(super) fn verdict(&self) -> Result<Carried, Refusal> {
         let head = kinds::classify(self.text, self.lexemes);
         let mut carried = self.judged(&head)?;
-        // A name is given whatever the statement inside does.
-        carried.effects.prepared |= matches!(head.kind, StatementKind::Prepare | StatementKind::Declare);
+        carried.name = carried.name.or_else(|| self.taken_name(&head));
         Ok(carried)
+    }
+
+    /// The session's names as they are when this statement is carried out.
+    pub(super) fn names(&self) -> Behind<'_> {
+        Behind { names: self.cx.names, changes: &self.before.names }
+    }
+
+    /// Refuses what stands behind a statement that may have changed what its names mean.
+    pub(super) fn behind(&self, name: String) -> Refusal {
+        let construct = "a statement behind one that changes what names mean, in the same text,".to_owned();
+        let start = self.lexemes.first().map(|lexeme| lexeme.start);
+        Refusal::new(Reason::NotUnderstood { construct, name }, start)
     }
 
     fn judged(&self, head: &StatementHead) -> Result<Carried, Refusal> {
         use StatementKind as Kind;
         let start = self.lexemes.first().map(|lexeme| lexeme.start);
-        if let Some(hit) = scan::names_plan(self.text, self.lexemes, self.cx.is_protected_plan) {
-            return Err(self.kind_refused(shown(hit.name), Some(hit.at)));
-        }
-        let behind = |name: String| {
-            let construct =
-                "a statement behind one that changes what names mean, in the same text,".to_owned();
-            Err(Refusal::new(Reason::NotUnderstood { construct, name }, start))
-        };
         if let Some(hit) = scan::names_any(self.text, self.lexemes, &self.before.created) {
-            return behind(shown(hit.name));
+            return Err(self.behind(shown(hit.name)));
+        }
+        match (head.kind, head.inner) {
+            (Kind::Execute, _) => return self.execute(0),
+            (Kind::Fetch | Kind::Move, _) => return self.fetch(head),
+            (Kind::Explain, Some(inner)) if is_execute(self.lexemes.get(inner), self.text) => {
+                return Ok(explained(self.execute(inner)?));
+            }
+            _ => {}
+        }
+        let names = self.names();
+        if let Some(hit) = scan::names_plan(self.text, self.lexemes, &|name| names.is_protected(name)) {
+            return Err(self.kind_refused(shown(hit.name), Some(hit.at)));
         }
         if let Some((name, at)) = self.unseats(head) {
             return Err(self.kind_refused(name, Some(at)));
         }
         let hit = scan::names_any(self.text, self.lexemes, self.cx.schema.names());
         let (name, at) = match hit {
-            None => return Ok(self.unnamed(head)),
+            None => return self.named(head, self.unnamed(head)),
             Some(hit) => (shown(hit.name), Some(hit.at)),
         };
         let forward = |effects| Ok(Carried { made: made(head.kind, effects), ..Carried::forward(effects) });
@@ -77,7 +94,6 @@ impl One<'_> {
             | Kind::Unlisten
             | Kind::Notify
             | Kind::Checkpoint
-            // The plan that it names is not protected.
             | Kind::Execute
             | Kind::Fetch
             | Kind::Move => return forward(head.effects),
@@ -100,27 +116,29 @@ impl One<'_> {
             return Err(Refusal::new(Reason::Encoding, start));
         }
         if self.before.names_changed {
-            return behind(name);
+            return Err(self.behind(name));
         }
         match head.kind {
             Kind::Definition => self.definition(head, name, at),
             Kind::Copy => self.copy(head, name, at),
             Kind::Explain => {
                 let inner = head.inner.and_then(|inner| self.lexemes.get(inner..)).unwrap_or_default();
-                let mut carried = self.typed(inner, name, at)?;
-                if let Some(plan) = &mut carried.plan {
-                    (plan.outputs, plan.read_only) = (None, false);
-                }
-                Ok(carried)
+                Ok(explained(self.typed(inner, name, at)?))
             }
             Kind::Prepare | Kind::Declare => {
                 let inner = head.inner.and_then(|inner| self.lexemes.get(inner..)).unwrap_or_default();
-                match self.typed(inner, name.clone(), at)? {
-                    carried @ Carried { plan: None, .. } => Ok(carried),
-                    Carried { plan: Some(_), .. } => Err(self.kind_refused(name, at)),
-                }
+                self.named(head, self.typed(inner, name, at)?)
             }
             _ => self.typed(self.lexemes, name, at),
+        }
+    }
+
+    /// The statement inside one that gives it a name.
+    fn named(&self, head: &StatementHead, inner: Carried) -> Result<Carried, Refusal> {
+        match head.kind {
+            StatementKind::Prepare => self.prepare(head, inner),
+            StatementKind::Declare => self.declare(head, inner),
+            _ => Ok(inner),
         }
     }
 
@@ -229,6 +247,7 @@ impl One<'_> {
             looked_up: *looked_up,
             made: if effects.search_path { Made::Names } else { Made::Nothing },
             plan: Some(OnePlan { edits, parameters, outputs, read_only: read_only && !analyzer.changes }),
+            name: None,
         })
     }
 
@@ -267,6 +286,14 @@ impl One<'_> {
         let kind = words.iter().take(if is_pair { 2 } else { 1 }).map(|word| word.to_uppercase());
         Refusal::new(Reason::Kind { kind: kind.collect::<Vec<_>>().join(" "), name }, at)
     }
+}
+
+/// What EXPLAIN makes of a statement: rows of its own.
+fn explained(mut carried: Carried) -> Carried {
+    if let Some(plan) = &mut carried.plan {
+        (plan.outputs, plan.read_only) = (None, false);
+    }
+    carried
 }
 
 /// A statement's analysis when the walk is over.

@@ -16,7 +16,7 @@ impl Analyzer<'_> {
         self.constants.get(constant).map(|constant| constant.ty.clone())
     }
 
-    pub(super) fn constant_index(&mut self, expr: &Expr) -> Option<usize> {
+    pub(in crate::sql) fn constant_index(&mut self, expr: &Expr) -> Option<usize> {
         if !is_constant(expr) {
             return None;
         }

@@ -1,6 +1,7 @@
 //! The database and policy that the corpus is about.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::catalog::{
     Attribute, Catalog, Dependent, DependentKind, Function, NamedType, Relation, RelationKind, RelationName,
@@ -8,13 +9,68 @@ use crate::catalog::{
 use crate::crypto::Mode;
 use crate::datum::{Base, Oid, Type, TypeName};
 use crate::policy::{self, Policy};
-use crate::sql::{Arrival, Context, Schema, SchemaProblem, Verdict, analyze};
+use crate::sql::{
+    Arrival, Context, Cursor, Effects, Meaning, NamedStatement, Names, NoNames, Plan, Schema, SchemaProblem,
+    Verdict, analyze,
+};
 
 /// A schema and the names of its relations.
 pub(super) struct Database {
     pub(super) schema: Schema,
     pub(super) problems: Vec<SchemaProblem>,
     names: BTreeMap<Oid, String>,
+    sealed_plan: SealedPlan,
+}
+
+/// What the corpus knows by the name of `sealed_plan`: a prepared statement and a cursor.
+struct SealedPlan(Option<Arc<Plan>>);
+
+impl SealedPlan {
+    const STATEMENT: &'static str = "SELECT email FROM users WHERE email = $1";
+
+    fn new(schema: &Schema) -> Self {
+        let search_path = ["pg_catalog".to_owned(), "public".to_owned()];
+        let cx = Context {
+            schema,
+            search_path: &search_path,
+            standard_conforming_strings: true,
+            utf8: true,
+            names: &NoNames,
+        };
+        match analyze(Self::STATEMENT, Arrival::Parse { declared: &[] }, &cx) {
+            Verdict::Rewrite(plan) => Self(Some(plan)),
+            // Of a database without that table.
+            Verdict::Forward(_) | Verdict::Refuse(_) => Self(None),
+        }
+    }
+}
+
+impl Names for SealedPlan {
+    fn statement(&self, name: &str) -> Meaning<NamedStatement> {
+        match name {
+            "sealed_plan" => Meaning::Is(NamedStatement {
+                text: Arc::from(Self::STATEMENT),
+                declared: Vec::new(),
+                plan: self.0.clone(),
+                effects: Effects::NONE,
+                looked_up: true,
+            }),
+            "refused_plan" => Meaning::Void,
+            _ => Meaning::Unknown,
+        }
+    }
+
+    fn cursor(&self, name: &str) -> Meaning<Cursor> {
+        match name {
+            "sealed_plan" => Meaning::Is(Cursor {
+                plan: self.0.clone(),
+                effects: Effects::NONE,
+                is_held: true,
+                is_binary: false,
+            }),
+            _ => Meaning::Unknown,
+        }
+    }
 }
 
 const BYTEA: Oid = 17;
@@ -36,7 +92,7 @@ impl Database {
             search_path: &search_path,
             standard_conforming_strings: true,
             utf8: true,
-            is_protected_plan: &|name| name == "sealed_plan",
+            names: &self.sealed_plan,
         };
         analyze(text, Arrival::Query, &cx)
     }
@@ -54,7 +110,8 @@ pub(super) fn database() -> Database {
 pub(super) fn build(policy: &Policy, catalog: Catalog) -> Database {
     let names = catalog.relations.iter().map(|relation| (relation.oid, relation.name.name.clone())).collect();
     let (schema, problems) = Schema::build(policy, &catalog);
-    Database { schema, problems, names }
+    let sealed_plan = SealedPlan::new(&schema);
+    Database { schema, problems, names, sealed_plan }
 }
 
 pub(super) fn policy() -> Policy {

@@ -25,7 +25,7 @@ fn without_a_policy_everything_is_forwarded() {
         search_path: &[],
         standard_conforming_strings: false,
         utf8: false,
-        is_protected_plan: &|_| true,
+        names: &NoNames,
     };
     for text in ["", "SELECT 'unterminated", "EXECUTE x", "INSERT INTO users VALUES (1)"] {
         assert!(matches!(analyze(text, Arrival::Query, &cx), Verdict::Forward(_)), "{text}");
@@ -65,14 +65,8 @@ fn other_encodings_and_strings_are_refused_where_they_matter() {
     let search_path = ["pg_catalog".to_owned(), "public".to_owned()];
     let under = |standard_conforming_strings, utf8, text| {
         let schema = &database.schema;
-        let is_protected_plan = &|_: &str| false;
-        let cx = Context {
-            schema,
-            search_path: &search_path,
-            standard_conforming_strings,
-            utf8,
-            is_protected_plan,
-        };
+        let search_path = &search_path;
+        let cx = Context { schema, search_path, standard_conforming_strings, utf8, names: &NoNames };
         refused(&analyze(text, Arrival::Query, &cx))
     };
     let (protected, plain) =
