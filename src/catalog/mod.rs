@@ -4,6 +4,7 @@
 //! [`Loader`]; this module has no connection and holds no credentials.
 
 mod check;
+mod encrypted;
 mod load;
 mod queries;
 mod session;

@@ -25,6 +25,15 @@ const SAMPLE: u32 = 1000;
 /// An open connection.
 pub(super) struct Database(Client);
 
+/// What pg_stat_statements tells.
+#[derive(Debug, Default)]
+pub(super) struct Called {
+    /// Texts, whose constants are parameters, and their calls.
+    pub(super) called: Vec<(String, u64)>,
+    /// Statements whose texts this user may not see.
+    pub(super) hidden: u64,
+}
+
 impl Database {
     /// Connects by a URL or key=value pairs; the password may come from PGPASSWORD or the password file.
     pub(super) async fn connect(url: &str) -> anyhow::Result<Self> {
@@ -110,6 +119,52 @@ impl Database {
         let answer = answer.await;
         self.rows("ROLLBACK").await?;
         answer
+    }
+
+    /// The statements that pg_stat_statements has seen in this database, as clients sent them (not those inside of
+    /// functions), with their calls.
+    ///
+    /// <https://www.postgresql.org/docs/current/pgstatstatements.html>
+    pub(super) async fn statements(&self) -> anyhow::Result<Called> {
+        self.all(PROLOGUE).await?;
+        let found = self
+            .rows(
+                "SELECT n.nspname, EXISTS (
+                   SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+                   WHERE c.relname = 'pg_stat_statements' AND c.relnamespace = n.oid AND a.attname = 'toplevel')
+                 FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
+                 WHERE e.extname = 'pg_stat_statements'",
+            )
+            .await?;
+        let Some((schema, has_level)) = found.first().and_then(|row| Some((row.get(0)?, row.get(1)? == "t")))
+        else {
+            bail!(
+                "the database has no extension pg_stat_statements: CREATE EXTENSION pg_stat_statements, with \
+                 shared_preload_libraries = 'pg_stat_statements' in the server's settings, or give statements by --queries"
+            );
+        };
+        let level = if has_level { "AND s.toplevel" } else { "" };
+        let rows = self
+            .rows(&format!(
+                "SELECT s.query, pg_catalog.sum(s.calls), pg_catalog.count(*)
+                 FROM {}.pg_stat_statements s JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+                 WHERE d.datname = pg_catalog.current_database() {level}
+                 GROUP BY s.query",
+                quote_ident(schema)
+            ))
+            .await?;
+        self.all(EPILOGUE).await?;
+        let mut called = Called::default();
+        for row in &rows {
+            let number =
+                |index| row.get(index).and_then(|number| number.parse::<u64>().ok()).unwrap_or_default();
+            match row.get(0) {
+                // What the view has in place of a text that this user may not see, or that it has lost.
+                None | Some("<insufficient privilege>") => called.hidden += number(2),
+                Some(text) => called.called.push((text.to_owned(), number(1))),
+            }
+        }
+        Ok(called)
     }
 
     async fn all(&self, statements: &[&str]) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::keyring::KeyringError;
 use crate::policy::PolicyError;
@@ -61,7 +61,7 @@ PGSEAL_LOG sets what is logged: error, warn, info (default), debug, or per modul
 
 Exit codes:
   0  done; nothing is wrong (warnings may have been printed)
-  1  problems found: in the policy, the keyring or the database, or the statement would be refused
+  1  problems found: in the policy, the keyring or the database, or a statement would be refused
   2  the command line is wrong
   3  the database cannot be reached, or refuses the login
   4  anything else, such as a file that cannot be read or a port that is taken";
@@ -135,14 +135,22 @@ pub struct ServeArgs {
 /// Checks the policy file in itself; with a keyring, that each of its keys can seal; with a database, that its
 /// tables and columns are there, can hold sealed values, and that indexes, constraints, triggers and views on them
 /// make sense under their mode. Every problem is printed with file, line and column.
+///
+/// With the statements that an application runs, it tells before anything is encrypted which of them will work,
+/// which are refused, why, and how often they are called. The columns may still have their plaintext types: all is
+/// judged as it will be once they are encrypted.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pgseal check --policy policy.toml
   pgseal check --policy policy.toml --keyring keys/keyring.toml \\
     --database postgres://me@db.internal/app
+  pgseal check --policy policy.toml --from-pg-stat-statements postgres://me@db.internal/app
+  pgseal check --policy policy.toml --database postgres://me@db.internal/app --queries postgresql.log
 
-Only problems make the exit code 1; warnings leave it 0. The database is only read from.")]
+Problems and refused statements make the exit code 1; warnings, and statements that name what the database does
+not have, leave it 0. The database is only read from. Values in statements are never printed.")]
+#[command(group = ArgGroup::new("catalog").args(["database", "from_pg_stat_statements"]).multiple(true))]
 pub struct CheckArgs {
     /// The policy file.
     #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
@@ -159,6 +167,30 @@ pub struct CheckArgs {
     /// The password comes from there, from PGPASSWORD, or from the password file (PGPASSFILE or ~/.pgpass).
     #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
+    /// Statements that the application runs, `-` for standard input. Needs a database.
+    ///
+    /// SQL separated by `;`, PostgreSQL's log with its statements (log_statement = all, or
+    /// log_min_duration_statement) as text, csvlog or jsonlog, or objects in JSON, one a line, with `query` and
+    /// `calls`.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_QUERIES", requires = "catalog")]
+    pub queries: Option<PathBuf>,
+    /// Takes the statements from the extension pg_stat_statements of this database.
+    ///
+    /// The catalog is read there too, unless `--database` names another.
+    #[arg(long, value_name = "URL", env = "PGSEAL_FROM_PG_STAT_STATEMENTS", hide_env_values = true)]
+    pub from_pg_stat_statements: Option<String>,
+    /// For people, or one object of JSON.
+    #[arg(long, value_name = "FORMAT", env = "PGSEAL_FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// Forms of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Lines for people.
+    Text,
+    /// One object.
+    Json,
 }
 
 /// Show what the proxy would do with a statement, and why

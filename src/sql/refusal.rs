@@ -308,6 +308,48 @@ impl Refusal {
         }
     }
 
+    /// The encrypted column that it is about (the first, where there are two), and what in the statement, in the
+    /// statement's own words; each where it can be named.
+    pub fn about(&self) -> (Option<&ColumnName>, Option<String>) {
+        match &*self.reason {
+            Reason::NotComparable { column, construct }
+            | Reason::NotOrdered { column, construct }
+            | Reason::DifferentlySealed { left: column, construct, .. }
+            | Reason::DifferentlyTyped { left: column, construct, .. }
+            | Reason::MeetsPlain { column, construct }
+            | Reason::Construct { column, construct } => (Some(column), Some(construct.clone())),
+            Reason::BesideColumn { column, construct } => (Some(column), Some((*construct).to_owned())),
+            Reason::Function { name, column } => (Some(column), Some(format!("function {name}"))),
+            Reason::CastOfColumn { column, target } | Reason::CastOfConstant { column, target } => {
+                (Some(column), Some(format!("cast to {target}")))
+            }
+            Reason::ParameterConflict { number, column } => (Some(column), Some(format!("${number}"))),
+            Reason::StoredInPlain { column, .. }
+            | Reason::PlainStored { column }
+            | Reason::Narrower { source_column: column, .. }
+            | Reason::PlainDefault { column } => (Some(column), None),
+            Reason::NotUnderstood { construct, .. } | Reason::Kind { kind: construct, .. } => {
+                (None, Some(construct.clone()))
+            }
+            Reason::ReachingFunction { name } => (None, Some(format!("function {name}"))),
+            Reason::WholeRow { .. } => (None, Some("a row as one value".to_owned())),
+            Reason::UndefinedColumn { .. }
+            | Reason::AmbiguousColumn { .. }
+            | Reason::UndefinedTable { .. }
+            | Reason::UndefinedAlias { .. }
+            | Reason::UndefinedStatement { .. }
+            | Reason::WrongArguments { .. }
+            | Reason::PlanChanged
+            | Reason::Blocked { .. }
+            | Reason::WritesBlocked { .. }
+            | Reason::NotParsed { .. }
+            | Reason::Encoding
+            | Reason::Strings
+            | Reason::TooComplex
+            | Reason::NoSchema => (None, None),
+        }
+    }
+
     /// True if a newer catalog might know the relation or column that this one does not.
     pub fn may_be_stale(&self) -> bool {
         match &*self.reason {

@@ -89,8 +89,11 @@ impl Names for SealedPlan {
 
 impl Setting {
     fn read(client: &mut RawClient) -> Self {
-        let policy = Policy::parse(include_str!("../corpus/policy.toml"), "policy.toml").unwrap();
-        let (schema, _) = Schema::build(&policy, &catalog(client));
+        Self::of(&catalog(client))
+    }
+
+    fn of(catalog: &Catalog) -> Self {
+        let (schema, _) = Schema::build(&policy(), catalog);
         let sealed_plan = SealedPlan::new(&schema);
         Self { schema, search_path: ["pg_catalog".to_owned(), "public".to_owned()], sealed_plan }
     }
@@ -234,6 +237,33 @@ fn what_is_carried_out_is_what_a_plaintext_database_takes() {
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+#[test]
+fn what_is_told_before_encryption_is_what_happens_after_it() {
+    let cluster = Cluster::shared();
+    let (sealed, plain) = (cluster.database("after"), cluster.database("before"));
+    let (mut after, mut before) = (cluster.connect(&sealed), cluster.connect(&plain));
+    after.run(include_str!("../corpus/database.ddl"));
+    before.run(&plaintext(include_str!("../corpus/database.ddl")));
+    let after = Setting::read(&mut after);
+    let before = Setting::of(&catalog(&mut before).once_encrypted(&policy()));
+    let shown = |statement: &str, setting: &Setting, database: &str| {
+        let statement = statement.replace("app.public", &format!("{database}.public"));
+        match analyze(&statement, Arrival::Query, &setting.context()) {
+            Verdict::Forward(_) => "forwarded".to_owned(),
+            Verdict::Rewrite(_) => "rewritten".to_owned(),
+            Verdict::Refuse(refusal) => refusal.to_string(),
+        }
+    };
+    let mut wrong = Vec::new();
+    for (statement, _) in statements() {
+        let (told, happens) = (shown(&statement, &before, &plain), shown(&statement, &after, &sealed));
+        if told != happens {
+            wrong.push(format!("{statement}\n  {told}\n  {happens}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 /// `FirstNormalObjectId`.
 const FIRST_OWN_OID: u32 = 16384;
 
@@ -294,6 +324,10 @@ fn compare(client: &mut RawClient, schema: &Schema, plan: &Plan, statement: &str
         }
     }
     Ok(())
+}
+
+fn policy() -> Policy {
+    Policy::parse(include_str!("../corpus/policy.toml"), "policy.toml").unwrap()
 }
 
 fn catalog(client: &mut RawClient) -> Catalog {

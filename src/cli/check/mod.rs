@@ -1,22 +1,43 @@
-//! `pgseal check`: everything that is wrong with a policy.
+//! `pgseal check`: everything that is wrong with a policy, and what becomes of an application's statements under it.
 
-use std::collections::BTreeMap;
-use std::io::Write;
+mod queries;
+mod report;
+mod shape;
+mod tally;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write};
 use std::path::Path;
 
+use anyhow::Context as _;
+
 use super::database::Database;
-use super::{CheckArgs, Exit, block_on};
-use crate::catalog::{self, Catalog, Finding, Grade, Relation, RelationKind};
+use super::{CheckArgs, Exit, Format, block_on};
+use crate::catalog::{self, Catalog, ColumnName, Finding, Grade, Relation, RelationKind};
 use crate::datum::{Base, Type};
 use crate::keyring::{self, KeyringError, Keys};
-use crate::policy::{Policy, PolicyError};
+use crate::policy::{Place, Policy, PolicyError};
 use crate::sql::{Consequence, Schema, SchemaProblem};
+use queries::{Sent, Texts, Way};
+use report::{Report, Statements};
+use shape::shape;
+use tally::{Judge, tally};
 
-/// Prints a line for each finding, and a summary.
+/// Prints what is found.
 ///
 /// # Errors
-/// The policy or the keyring cannot be read, or the database does not answer.
+/// The policy, the keyring or the statements cannot be read, or the database does not answer.
 pub(super) fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let mut report = report(args)?;
+    report.findings.sort();
+    match args.format {
+        Format::Text => report.text(&args.policy, out)?,
+        Format::Json => report.json(&args.policy, out)?,
+    }
+    Ok(report.exit())
+}
+
+fn report(args: &CheckArgs) -> anyhow::Result<Report> {
     let policy = match Policy::load(&args.policy) {
         Ok(policy) => policy,
         Err(PolicyError::Problems(wrong)) => {
@@ -25,38 +46,108 @@ pub(super) fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<Exit
                 grade: Grade::Problem,
                 message: p.message,
             };
-            return print(&args.policy, wrong.problems.into_iter().map(problem).collect(), out);
+            let findings = wrong.problems.into_iter().map(problem).collect();
+            return Ok(Report { findings, ..Report::default() });
         }
         Err(error @ PolicyError::Read { .. }) => return Err(error.into()),
     };
-    let (mut findings, mut keyring_opens) = (Vec::new(), true);
+    let encrypted = Some((policy.columns().count(), policy.tables.len()));
+    let mut report = Report { encrypted, ..Report::default() };
     if let Some(path) = &args.keyring {
         match keyring::load(path, args.kek.as_deref()) {
-            Ok(keys) => findings.extend(missing_keys(&policy, &keys, path)),
+            Ok(keys) => report.findings.extend(missing_keys(&policy, &keys, path)),
             Err(error @ KeyringError::Disk(_)) => return Err(error.into()),
-            Err(error) => {
-                keyring_opens = false;
-                writeln!(out, "problem: {error}")?;
+            Err(error) => report.findings.push(problem_of_no_place(error.to_string())),
+        }
+    }
+    let source = args.from_pg_stat_statements.as_ref();
+    match args.database.as_ref().or(source) {
+        Some(url) if args.queries.is_some() || source.is_some() => {
+            block_on(statements(&policy, args, url, &mut report))?;
+        }
+        Some(url) => report.findings.extend(block_on(against(&policy, url))?),
+        None => {}
+    }
+    Ok(report)
+}
+
+fn problem_of_no_place(message: String) -> Finding {
+    Finding { place: Place::default(), grade: Grade::Problem, message }
+}
+
+/// What becomes of the statements, and what will stand in the way, once the columns are encrypted.
+async fn statements(policy: &Policy, args: &CheckArgs, url: &str, report: &mut Report) -> anyhow::Result<()> {
+    let database = Database::connect(url).await?;
+    let catalog = database.catalog().await?;
+    let mut texts = Texts::default();
+    if let Some(file) = &args.queries {
+        let queries = queries::read(&contents(file)?, &catalog.database);
+        for Sent { text, way, calls } in queries.sent {
+            texts.add(&text, way, calls);
+        }
+        if let Some((line, why)) = queries.unread {
+            let message =
+                format!("{} is not read from the statement at line {line} on: {why}", file.display());
+            report.findings.push(problem_of_no_place(message));
+        }
+    }
+    let mut hidden = 0;
+    if let Some(source) = &args.from_pg_stat_statements {
+        let statistics = Database::connect(source).await?.statements().await?;
+        hidden = statistics.hidden;
+        // What this program asks itself.
+        let own = catalog::PROLOGUE.iter().copied().chain(catalog::QUERIES.iter().map(|query| query.sql));
+        let own: BTreeSet<String> = own.chain([catalog::SESSION_QUERY]).map(|sql| shape(sql).key).collect();
+        for (text, calls) in statistics.called {
+            if !own.contains(&shape(&text).key) {
+                texts.add(&text, Way::Normalized, calls);
             }
         }
     }
-    if let Some(url) = &args.database {
-        findings.extend(block_on(against(&policy, url))?);
-    }
-    let exit = print(&args.policy, findings, out)?;
-    let (columns, tables) = (policy.columns().count(), policy.tables.len());
-    writeln!(
-        out,
-        "{}: {columns} encrypted column{} in {tables} table{}",
-        args.policy.display(),
-        plural(columns),
-        plural(tables)
-    )?;
-    Ok(if keyring_opens { exit } else { Exit::Problems })
+    let planned = catalog.once_encrypted(policy);
+    let (schema, problems) = Schema::build(policy, &planned);
+    let plaintext = texts_in_plaintext(policy, &catalog, &database).await;
+    report.findings.extend(catalog::check(policy, &planned, &database.statistics().await?));
+    // A CHECK that the analysis tells more about is told about once.
+    let is_told = |finding: &Finding| {
+        let check = finding.message.split(" uses ").next().unwrap_or_default();
+        check.starts_with("CHECK ")
+            && problems.iter().any(|problem| problem.message.starts_with(&format!("{check} uses ")))
+    };
+    let before = catalog.before_encryption(policy, &plaintext);
+    report.findings.extend(before.into_iter().filter(|finding| !is_told(finding)));
+    report.findings.extend(problems.into_iter().map(|problem| judged(policy, problem)));
+    let facts = database.session().await?;
+    let lines = tally(&texts.into_list(), &Judge::new(&schema, &facts));
+    report.statements = Some(Statements { database: catalog.database, lines, hidden });
+    Ok(())
 }
 
-fn plural(number: usize) -> &'static str {
-    if number == 1 { "" } else { "s" }
+/// A file's content, or that of standard input for `-`. A log may hold bytes that are no text.
+fn contents(file: &Path) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
+    } else {
+        bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Columns of type text that hold values that are not sealed.
+async fn texts_in_plaintext(policy: &Policy, catalog: &Catalog, database: &Database) -> BTreeSet<ColumnName> {
+    let mut found = BTreeSet::new();
+    for relation in &catalog.relations {
+        for column in policy.tables.get(&relation.name).iter().flat_map(|table| table.columns.keys()) {
+            let name = relation.name.column(column);
+            if let Some(is_sealed) = is_sealed(relation, column)
+                && database.any(&name, &format!("NOT ({is_sealed})")).await.unwrap_or(false)
+            {
+                found.insert(name);
+            }
+        }
+    }
+    found
 }
 
 /// Keys that the policy names and the keyring cannot seal with, where they are first named.
@@ -145,22 +236,6 @@ fn is_sealed(relation: &Relation, column: &str) -> Option<&'static str> {
     }
 }
 
-/// Prints findings in the order of the file.
-fn print(file: &Path, mut findings: Vec<Finding>, out: &mut impl Write) -> anyhow::Result<Exit> {
-    findings.sort();
-    for Finding { place, grade, message } in &findings {
-        let word = match grade {
-            Grade::Problem => "problem",
-            Grade::Warning => "warning",
-        };
-        // Lines count from 1.
-        let place = if place.line == 0 { String::new() } else { format!(":{place}") };
-        writeln!(out, "{}{place}: {word}: {message}", file.display())?;
-    }
-    let problems = findings.iter().any(|finding| finding.grade == Grade::Problem);
-    Ok(if problems { Exit::Problems } else { Exit::Success })
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -174,11 +249,23 @@ mod tests {
         fs::write(&file, policy).unwrap();
         super::super::init::init(&keyring, &format!("file:{}", folder.path().join("keys/kek").display()))
             .unwrap();
-        let args = CheckArgs { policy: file, keyring: Some(keyring), kek: None, database: None };
+        let args = CheckArgs { policy: file, keyring: Some(keyring), kek: None, ..no_args() };
         let mut out = Vec::new();
         let exit = run(&args, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         (exit, text.replace(&format!("{}/", folder.path().display()), ""))
+    }
+
+    fn no_args() -> CheckArgs {
+        CheckArgs {
+            policy: "p.toml".into(),
+            keyring: None,
+            kek: None,
+            database: None,
+            queries: None,
+            from_pg_stat_statements: None,
+            format: Format::Text,
+        }
     }
 
     #[test]
