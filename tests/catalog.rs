@@ -202,7 +202,7 @@ fn a_search_path_full_of_traps_changes_nothing() {
     let temporary = facts.temporary_schema.clone().unwrap();
     assert_eq!(facts.schemas, ["traps", &temporary, "pg_catalog", "public"]);
     assert_eq!(facts.search_path, "traps, pg_temp, pg_catalog, public");
-    assert!(facts.hex_bytea);
+    assert!(facts.settings.contains(&("bytea_output", "hex".to_owned())), "{:?}", facts.settings);
 }
 
 #[test]

@@ -52,11 +52,16 @@ pub const QUERIES: &[CatalogQuery] = &[
 pub const SESSION_QUERY: &str = "\
 SELECT pg_catalog.current_schemas(true)::pg_catalog.text[],
        pg_catalog.current_setting('search_path'),
-       pg_catalog.current_setting('extra_float_digits'),
-       pg_catalog.current_setting('bytea_output'),
        pg_catalog.current_database(),
        pg_catalog.current_setting('server_version_num'),
-       pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace::pg_catalog.text";
+       pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace::pg_catalog.text,
+       pg_catalog.current_setting('extra_float_digits'),
+       pg_catalog.current_setting('bytea_output'),
+       pg_catalog.current_setting('DateStyle'),
+       pg_catalog.current_setting('IntervalStyle'),
+       pg_catalog.current_setting('TimeZone'),
+       pg_catalog.current_setting('client_encoding'),
+       pg_catalog.current_setting('standard_conforming_strings')";
 
 /// Opens a query with the relations of this database that somebody else has locked, or waits to lock, exclusively.
 macro_rules! locked {

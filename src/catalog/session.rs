@@ -9,17 +9,28 @@ pub struct SessionFacts {
     pub schemas: Vec<String>,
     /// The setting `search_path` as it is written.
     pub search_path: String,
-    /// `extra_float_digits`.
-    pub extra_float_digits: i32,
-    /// True if `bytea_output` is `hex`, false if it is `escape`.
-    pub hex_bytea: bool,
     /// `current_database()`.
     pub database: String,
     /// `server_version_num`.
     pub server_version: u32,
     /// The session's own temporary schema, once it has one.
     pub temporary_schema: Option<String>,
+    /// The settings that texts and values depend on, with their names.
+    pub settings: Vec<(&'static str, String)>,
 }
+
+/// The settings that texts and values depend on, in the order of the query's columns. From version 14 on, the server
+/// reports those that it reports only when it has nothing left to do, which in a pipeline or a text of several
+/// statements is too late.
+const SETTINGS: [&str; 7] = [
+    "extra_float_digits",
+    "bytea_output",
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "client_encoding",
+    "standard_conforming_strings",
+];
 
 impl SessionFacts {
     /// Reads the query's one row, in text format.
@@ -28,8 +39,6 @@ impl SessionFacts {
         Ok(Self {
             schemas: row.parse::<Array<String>>("schemas")?.0,
             search_path: row.parse("search_path")?,
-            extra_float_digits: row.parse("extra_float_digits")?,
-            hex_bytea: row.text("bytea_output")? == "hex",
             database: row.parse("database")?,
             server_version: row.parse("server_version_num")?,
             // regnamespace shows oid 0 as a dash.
@@ -37,6 +46,10 @@ impl SessionFacts {
                 .optional("temporary schema")?
                 .filter(|name| *name != "-")
                 .map(str::to_owned),
+            settings: SETTINGS
+                .into_iter()
+                .map(|name| Ok((name, row.parse(name)?)))
+                .collect::<Result<_, CatalogError>>()?,
         })
     }
 }
@@ -50,18 +63,24 @@ mod tests {
         let fields = [
             "{pg_temp_3,pg_catalog,\"My \\\"Schema\\\"\",public}",
             "\"My \"\"Schema\"\"\", public",
-            "1",
-            "hex",
             "app",
             "150003",
             "pg_temp_3",
+            "1",
+            "hex",
+            "ISO, DMY",
+            "postgres",
+            "Europe/Berlin",
+            "UTF8",
+            "on",
         ];
         let fields: Vec<_> = fields.iter().map(|field| Some(field.as_bytes())).collect();
         let facts = SessionFacts::from_row(&fields).unwrap();
         assert_eq!(facts.schemas, ["pg_temp_3", "pg_catalog", "My \"Schema\"", "public"]);
-        assert_eq!((facts.extra_float_digits, facts.hex_bytea, facts.server_version), (1, true, 150_003));
+        assert_eq!(facts.server_version, 150_003);
+        assert_eq!(facts.settings.get(2), Some(&("DateStyle", "ISO, DMY".to_owned())));
         assert_eq!(facts.temporary_schema.as_deref(), Some("pg_temp_3"));
-        let error = SessionFacts::from_row(fields.get(..3).unwrap()).unwrap_err();
+        let error = SessionFacts::from_row(fields.get(..6).unwrap()).unwrap_err();
         assert_eq!(error.to_string(), "the server's answer to the session query has no bytea_output");
     }
 }

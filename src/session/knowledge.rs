@@ -441,8 +441,9 @@ impl Session {
                 }
             }
         }
-        self.settings.extra_float_digits = facts.extra_float_digits;
-        self.settings.apply("bytea_output", if facts.hex_bytea { "hex" } else { "escape" });
+        for (name, value) in &facts.settings {
+            self.setting(name, value);
+        }
         self.knowledge.search_path = Some(facts.schemas.into());
         Ok(())
     }

@@ -192,15 +192,20 @@ impl Session {
     pub(super) fn parameter_status(&mut self, body: &[u8]) -> Result<(), End> {
         let (name, value) = backend::parameter_status(body).map_err(broken)?;
         let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
-        match &*name {
+        self.setting(&name, &value);
+        Ok(())
+    }
+
+    /// What a setting is, as the server reports it or was asked.
+    pub(super) fn setting(&mut self, name: &str, value: &str) {
+        match name {
             "client_encoding" => self.utf8 = value.eq_ignore_ascii_case("UTF8"),
             "standard_conforming_strings" => self.standard_strings = value == "on",
             "search_path" => self.knowledge.search_path_changed(),
             _ => {
-                self.settings.apply(&name, &value);
+                self.settings.apply(name, value);
             }
         }
-        Ok(())
     }
 
     fn row_description(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {

@@ -93,6 +93,11 @@ impl Effects {
     const SEARCH_PATH: Self = Self { search_path: true, ..Self::NONE };
     const TRANSACTION_END: Self = Self { transaction_end: true, ..Self::NONE };
 
+    /// True if names or values may mean something else behind it.
+    pub const fn moves(self) -> bool {
+        self.search_path || self.settings
+    }
+
     /// Of two statements, one after the other.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
@@ -454,7 +459,18 @@ fn setting_effects(name: &str, next: &str) -> Effects {
         ("search_path" | "schema" | "role" | "session_authorization", _) | ("session", "authorization") => {
             Effects::SEARCH_PATH
         }
-        ("extra_float_digits" | "bytea_output", _) => Effects { settings: true, ..Effects::NONE },
+        (
+            "datestyle"
+            | "intervalstyle"
+            | "timezone"
+            | "client_encoding"
+            | "names"
+            | "standard_conforming_strings"
+            | "extra_float_digits"
+            | "bytea_output",
+            _,
+        )
+        | ("time", "zone") => Effects { settings: true, ..Effects::NONE },
         ("all" | "", _) => Effects { search_path: true, settings: true, ..Effects::NONE },
         _ => Effects::NONE,
     }
@@ -626,7 +642,10 @@ mod tests {
             ("SET bytea_output = 'escape'", settings),
             ("SET SESSION extra_float_digits TO 3", settings),
             ("SET statement_timeout = 0", Effects::NONE),
-            ("SET TIME ZONE 'UTC'", Effects::NONE),
+            ("SET TIME ZONE 'UTC'", Effects { settings: true, ..Effects::NONE }),
+            ("SET LOCAL DateStyle = german", Effects { settings: true, ..Effects::NONE }),
+            ("SET NAMES 'UTF8'", Effects { settings: true, ..Effects::NONE }),
+            ("SET statement_timeout = 0", Effects::NONE),
             ("DISCARD PLANS", Effects::NONE),
             ("DISCARD ALL", Effects { transaction_end: false, ..Effects::UNKNOWN }),
             ("PREPARE p AS SELECT 1", Effects { prepared: true, ..Effects::NONE }),

@@ -176,7 +176,8 @@ pub struct Effects {
     pub catalog: bool,
     /// It may give or take names of prepared statements and cursors (PREPARE, DECLARE, DEALLOCATE, DISCARD).
     pub prepared: bool,
-    /// It may change settings that are not reported to clients (extra_float_digits, bytea_output).
+    /// It may change settings that texts and values depend on (DateStyle, TimeZone, IntervalStyle, client_encoding,
+    /// standard_conforming_strings, extra_float_digits, bytea_output).
     pub settings: bool,
     /// It may end a transaction (COMMIT, ROLLBACK, ROLLBACK TO), which undoes what the transaction changed of
     /// the above. Such a statement does not set `search_path` or `catalog` by itself: the session knows

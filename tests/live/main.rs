@@ -18,6 +18,7 @@ mod large;
 mod leak;
 mod names;
 mod refusal;
+mod settings;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;

@@ -46,6 +46,8 @@ pub(super) struct Peers {
     chunk: usize,
     /// `true`: the session's own queries are answered behind the scenes.
     pub(super) answering: bool,
+    /// The server's `client_encoding`.
+    pub(super) encoding: &'static str,
 }
 
 /// Runs a transcript with whole frames and byte by byte.
@@ -78,6 +80,7 @@ impl Peers {
             server_input: BytesMut::new(),
             chunk,
             answering: true,
+            encoding: "UTF8",
         }
     }
 
@@ -170,11 +173,16 @@ impl Peers {
                         out.extend(row(&[
                             Some(b"{pg_catalog,public}"),
                             Some(b"\"$user\", public"),
-                            Some(b"1"),
-                            Some(b"hex"),
                             Some(b"d"),
                             Some(b"150018"),
                             None,
+                            Some(b"1"),
+                            Some(b"hex"),
+                            Some(b"ISO, MDY"),
+                            Some(b"postgres"),
+                            Some(b"GMT"),
+                            Some(self.encoding.as_bytes()),
+                            Some(b"on"),
                         ]));
                     }
                     out.extend(complete("SELECT 1"));

@@ -128,7 +128,8 @@ fn fast_path_calls_are_refused_but_for_large_objects() {
 #[test]
 fn other_encodings_than_utf8_may_not_touch_protected_tables() {
     transcript(|p| {
-        p.server(&parameter("client_encoding", "LATIN1"));
+        p.encoding = "LATIN1";
+        p.server(&parameter("client_encoding", p.encoding));
         p.client(&query("insert into users (email) values ('canary')"));
         stands_in(&p.sent());
         p.server(&[error("42601", &[]), ready('I')].concat());
@@ -138,7 +139,8 @@ fn other_encodings_than_utf8_may_not_touch_protected_tables() {
     });
     transcript(|p| {
         p.client(&[parse("s", "insert into users (email) values ($1)", &[]), bare(b'S')].concat());
-        p.server(&[bare(b'1'), ready('I'), parameter("client_encoding", "LATIN1")].concat());
+        p.encoding = "LATIN1";
+        p.server(&[bare(b'1'), ready('I'), parameter("client_encoding", p.encoding)].concat());
         p.sent();
         p.client(&bind("", "s", &[Some(b"canary")]));
         stands_in(&p.sent());

@@ -136,7 +136,7 @@ enum Made {
     /// Nothing that matters.
     #[default]
     Nothing,
-    /// Names may mean something else.
+    /// Names or values may mean something else.
     Names,
     /// A function or view of this name, which may reach what is protected.
     Reaching(String),
@@ -219,7 +219,7 @@ impl Carried {
 
 /// What a statement that is no definition leaves behind.
 fn made(kind: StatementKind, effects: Effects) -> Made {
-    let moves = effects.search_path && kind != StatementKind::Definition;
+    let moves = effects.moves() && kind != StatementKind::Definition;
     if moves { Made::Names } else { Made::Nothing }
 }
 

@@ -263,7 +263,7 @@ impl One<'_> {
         if let Some(refusal) = analyzer.refusal.take().or(analyzer.obstacle.take()) {
             return Err(refusal);
         }
-        let made = if effects.search_path { Made::Names } else { Made::Nothing };
+        let made = if effects.moves() { Made::Names } else { Made::Nothing };
         let plan = statement.plan.as_ref().map(|plan| {
             let own = plan.statements.first();
             OnePlan {

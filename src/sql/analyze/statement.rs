@@ -159,7 +159,7 @@ impl One<'_> {
                 Kind::Definition => self.lexemes.get(1).is_some_and(|lexeme| {
                     lexeme.is_word(self.text, "schema") || lexeme.is_word(self.text, "extension")
                 }),
-                _ => head.effects.search_path,
+                _ => head.effects.moves(),
             };
             let made = if moves { Made::Names } else { Made::Nothing };
             let looked_up = inner.is_some() || matches!(head.kind, Kind::Copy | Kind::Call | Kind::Do);
@@ -232,7 +232,7 @@ impl One<'_> {
         }
         let Analyzer { unresolved, looked_up, effects, protected, edits: names, .. } = &analyzer;
         if protected.is_none() && names.is_empty() {
-            let made = if effects.search_path { Made::Names } else { Made::Nothing };
+            let made = if effects.moves() { Made::Names } else { Made::Nothing };
             let (unresolved, looked_up) = (*unresolved, *looked_up);
             return Ok(Carried { unresolved, looked_up, made, ..Carried::forward(*effects) });
         }
@@ -245,7 +245,7 @@ impl One<'_> {
             effects: *effects,
             unresolved: *unresolved,
             looked_up: *looked_up,
-            made: if effects.search_path { Made::Names } else { Made::Nothing },
+            made: if effects.moves() { Made::Names } else { Made::Nothing },
             plan: Some(OnePlan { edits, parameters, outputs, read_only: read_only && !analyzer.changes }),
             name: None,
         })
