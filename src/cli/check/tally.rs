@@ -239,11 +239,10 @@ ssn = { type = "text" }"#;
         SessionFacts {
             schemas: vec!["pg_catalog".to_owned(), "public".to_owned()],
             search_path: "public".to_owned(),
-            extra_float_digits: 1,
-            hex_bytea: true,
             database: "app".to_owned(),
             server_version: 150_000,
             temporary_schema: None,
+            settings: Vec::new(),
         }
     }
 
