@@ -9,6 +9,7 @@
 )]
 
 mod analysis;
+mod constructs;
 mod driver;
 mod fixture;
 mod generated;
