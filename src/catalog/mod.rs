@@ -15,20 +15,11 @@ use std::sync::Arc;
 use crate::crypto::{Binding, Mode};
 use crate::datum::{Base, EnumType, Oid, Type, TypeName};
 use crate::policy::type_name;
-pub use crate::policy::{ColumnName, RelationName};
+pub use crate::policy::{ColumnName, RelationName, Storage};
 pub use check::{Finding, Grade, Statistics, check};
 pub use load::{CatalogError, Loader};
 pub use queries::{CatalogQuery, EPILOGUE, PROLOGUE, QUERIES, SESSION_QUERY};
 pub use session::SessionFacts;
-
-/// The physical type of a protected column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Storage {
-    /// `bytea`: the envelope itself.
-    Bytea,
-    /// `text` or `varchar`: `pgs1.` and the envelope in base64url.
-    Text,
-}
 
 /// How one protected column is sealed: the type of sealed expressions in the analysis.
 ///

@@ -49,10 +49,22 @@ pub struct Column {
     pub context: String,
     /// Whether plaintext rows may be left.
     pub state: ColumnState,
+    /// As what CREATE TABLE and ADD COLUMN make it; a column that is there stays what it is.
+    pub storage: Storage,
     /// Why a leak that the checks would refuse is accepted.
     pub accept_leakage: Option<String>,
     /// Where the file names it.
     pub place: Place,
+}
+
+/// The physical type of a protected column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// `bytea`: the envelope itself.
+    #[default]
+    Bytea,
+    /// `text` or `varchar`: `pgs1.` and the envelope in base64url.
+    Text,
 }
 
 /// Whether every value of a column is sealed yet.
@@ -204,7 +216,7 @@ key = "main"
 mode = "deterministic"
 [table."public.users"]
 email = { type = "text" }
-notes = { type = "jsonb", mode = "randomized", key = "health", accept_leakage = "why" }
+notes = { type = "jsonb", mode = "randomized", key = "health", accept_leakage = "why", storage = "text" }
 '"firstName"' = { type = "varchar(80)" }
 [table.'public."Order"']
 before_triggers = "acknowledged"
@@ -219,6 +231,7 @@ user_email = { type = "text", context = "public.users.email" }
         let notes = column(&policy, "public.users.notes");
         assert_eq!((notes.mode, notes.key.as_str()), (Mode::Randomized, "health"));
         assert_eq!(notes.accept_leakage.as_deref(), Some("why"));
+        assert_eq!((notes.storage, email.storage), (Storage::Text, Storage::Bytea));
         assert_eq!(column(&policy, "public.users.\"firstName\"").context, "public.users.\"firstName\"");
         assert_eq!(column(&policy, "public.\"Order\".user_email").context, "public.users.email");
         let order = policy.tables.get(&RelationName::new("public", "Order")).unwrap();
@@ -309,6 +322,7 @@ c = { type = "text", state = "migrating" }
             (column("email = { type = \"text\", context = \"a\\u0000b\" }"), "no control characters"),
             (column("email = { type = \"text\", accept_leakage = true }"), "expected the reason, in words, found boolean"),
             (column("email = { type = \"jsonb\", mode = \"deterministic\" }"), "can only be randomized"),
+            (column("email = { type = \"text\", storage = \"varchar\" }"), "expected \"bytea\" or \"text\", found \"varchar\""),
             (column("email = { type = \"text\" }\nbefore_triggers = \"yes\""), "expected \"acknowledged\""),
             (column("email = { type = \"text\" "), "p.toml:3:"),
             (column("\"é\" = { type = \"text\", x = 1 }"), "p.toml:3:24: unknown key"),

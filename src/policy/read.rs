@@ -7,7 +7,9 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::{Column, ColumnName, ColumnState, Function, Place, Policy, Problem, RelationName, Table};
+use super::{
+    Column, ColumnName, ColumnState, Function, Place, Policy, Problem, RelationName, Storage, Table,
+};
 use super::{NameError, parse_identifier, type_name};
 use crate::crypto::Mode;
 use crate::datum::{Family, Type, TypeName};
@@ -146,7 +148,11 @@ impl Reader<'_> {
     ) -> Option<Column> {
         let example = format!("a column like {} = {{ type = \"text\" }}", name.column);
         let table = self.as_table(value, &example)?;
-        self.only(table, "on a column", &["type", "mode", "key", "context", "state", "accept_leakage"]);
+        self.only(
+            table,
+            "on a column",
+            &["type", "mode", "key", "context", "state", "storage", "accept_leakage"],
+        );
         if let Some((key, _)) = table.iter().find(|(_, v)| v.get_ref().is_table()) {
             self.report(
                 key.span(),
@@ -168,7 +174,9 @@ impl Reader<'_> {
         let context = self.context(table).unwrap_or_else(|| name.to_string());
         let state = self.state(table);
         let accept_leakage = table.get("accept_leakage").and_then(|v| self.filled(v, "the reason, in words"));
-        Some(Column { ty: ty?, mode, key, context, state, accept_leakage, place })
+        let storages = [("bytea", Storage::Bytea), ("text", Storage::Text)];
+        let storage = table.get("storage").and_then(|v| self.word(v, &storages)).unwrap_or_default();
+        Some(Column { ty: ty?, mode, key, context, state, storage, accept_leakage, place })
     }
 
     fn type_name(&mut self, column: &Value<'_>, table: &DeTable<'_>) -> Option<TypeName> {

@@ -224,7 +224,10 @@ impl Words<'_> {
             },
             // REFRESH runs a query, with whatever functions it calls, but in a context where they cannot
             // change the session (a security-restricted operation).
-            "refresh" => plain(Kind::Maintenance),
+            "refresh" => StatementHead {
+                administrative: !self.any(start, |at| self.is_string(at)),
+                ..plain(Kind::Maintenance)
+            },
             // A schema that may not be used is not in the effective search path.
             "grant" | "revoke" => StatementHead {
                 administrative: !self.any(start, |at| self.is_value(at)),
@@ -614,7 +617,7 @@ mod tests {
             ("ALTER TABLE users RENAME TO people", false),
             ("ALTER TABLE users", false),
             ("CREATE TABLE users (a int)", false),
-            ("REFRESH MATERIALIZED VIEW users", false),
+            ("REFRESH MATERIALIZED VIEW CONCURRENTLY users", true),
             ("SELECT * FROM users", false),
         ];
         for (text, expected) in cases {

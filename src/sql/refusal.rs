@@ -192,6 +192,48 @@ pub enum Reason {
         /// As written.
         name: String,
     },
+    /// A column that a definition declares with another type than the policy does.
+    #[error("column {column} is declared as {declared}, but the policy says {policy}")]
+    DeclaredType {
+        /// The column.
+        column: ColumnName,
+        /// The type of the statement.
+        declared: String,
+        /// That of the policy.
+        policy: String,
+    },
+    /// A constant for an encrypted column that the database would keep.
+    #[error("a constant for encrypted column {column} cannot stand in {construct}")]
+    LastingConstant {
+        /// Where it stands: CHECK, a view ...
+        construct: String,
+        /// The column.
+        column: ColumnName,
+    },
+    /// A definition after which an encrypted column would be known under a name that the policy does not have.
+    #[error(
+        "{target} would hold the encrypted values of {column} (context {context}), but the policy does not say so"
+    )]
+    LeavesPolicy {
+        /// The column as it is named now.
+        column: ColumnName,
+        /// What it is bound to.
+        context: String,
+        /// Its new name.
+        target: ColumnName,
+    },
+    /// A definition after which a column that is not encrypted would have the name of one that is.
+    #[error("{target} is encrypted by the policy, and what would take that name is not")]
+    EntersPolicy {
+        /// The column of the policy.
+        target: ColumnName,
+    },
+    /// A temporary table of a protected table's name.
+    #[error("a temporary table {name} would take the place of the encrypted one")]
+    Shadows {
+        /// The name.
+        name: String,
+    },
     /// A default that the server would store in clear.
     #[error("the default of encrypted column {column} is not encrypted")]
     PlainDefault {
@@ -294,6 +336,11 @@ impl Refusal {
             Reason::UndefinedStatement { .. } => "undefined statement",
             Reason::WrongArguments { .. } => "wrong arguments",
             Reason::PlanChanged => "plan changed",
+            Reason::DeclaredType { .. } => "declared type",
+            Reason::LastingConstant { .. } => "lasting constant",
+            Reason::LeavesPolicy { .. } => "leaves policy",
+            Reason::EntersPolicy { .. } => "enters policy",
+            Reason::Shadows { .. } => "shadows",
             Reason::PlainDefault { .. } => "plain default",
             Reason::Blocked { .. } => "blocked",
             Reason::WritesBlocked { .. } => "writes blocked",
@@ -317,6 +364,7 @@ impl Refusal {
             | Reason::DifferentlySealed { left: column, construct, .. }
             | Reason::DifferentlyTyped { left: column, construct, .. }
             | Reason::MeetsPlain { column, construct }
+            | Reason::LastingConstant { column, construct }
             | Reason::Construct { column, construct } => (Some(column), Some(construct.clone())),
             Reason::BesideColumn { column, construct } => (Some(column), Some((*construct).to_owned())),
             Reason::Function { name, column } => (Some(column), Some(format!("function {name}"))),
@@ -327,7 +375,10 @@ impl Refusal {
             Reason::StoredInPlain { column, .. }
             | Reason::PlainStored { column }
             | Reason::Narrower { source_column: column, .. }
-            | Reason::PlainDefault { column } => (Some(column), None),
+            | Reason::PlainDefault { column }
+            | Reason::LeavesPolicy { column, .. }
+            | Reason::EntersPolicy { target: column } => (Some(column), None),
+            Reason::DeclaredType { column, declared, .. } => (Some(column), Some(declared.clone())),
             Reason::NotUnderstood { construct, .. } | Reason::Kind { kind: construct, .. } => {
                 (None, Some(construct.clone()))
             }
@@ -342,6 +393,7 @@ impl Refusal {
             | Reason::PlanChanged
             | Reason::Blocked { .. }
             | Reason::WritesBlocked { .. }
+            | Reason::Shadows { .. }
             | Reason::NotParsed { .. }
             | Reason::Encoding
             | Reason::Strings
@@ -359,6 +411,8 @@ impl Refusal {
             | Reason::WritesBlocked { .. }
             | Reason::ReachingFunction { .. }
             | Reason::PlainDefault { .. }
+            | Reason::LeavesPolicy { .. }
+            | Reason::EntersPolicy { .. }
             | Reason::NoSchema => true,
             Reason::NotComparable { .. }
             | Reason::NotOrdered { .. }
@@ -375,6 +429,9 @@ impl Refusal {
             | Reason::BesideColumn { .. }
             | Reason::ParameterConflict { .. }
             | Reason::WholeRow { .. }
+            | Reason::DeclaredType { .. }
+            | Reason::LastingConstant { .. }
+            | Reason::Shadows { .. }
             | Reason::AmbiguousColumn { .. }
             | Reason::UndefinedAlias { .. }
             | Reason::UndefinedStatement { .. }
@@ -414,6 +471,11 @@ impl Reason {
             | Self::BesideColumn { .. }
             | Self::ParameterConflict { .. }
             | Self::WholeRow { .. }
+            | Self::DeclaredType { .. }
+            | Self::LastingConstant { .. }
+            | Self::LeavesPolicy { .. }
+            | Self::EntersPolicy { .. }
+            | Self::Shadows { .. }
             | Self::PlainDefault { .. }
             | Self::Blocked { .. }
             | Self::WritesBlocked { .. }
@@ -457,6 +519,16 @@ impl Reason {
             Self::BesideColumn { .. } => "Choose between the column and the constant in the application.",
             Self::ParameterConflict { .. } => "Send the value twice, as two parameters.",
             Self::WholeRow { .. } => "Name the columns one by one.",
+            Self::DeclaredType { .. } => "Write the same type into the policy and into the statement.",
+            Self::LastingConstant { .. } => {
+                "It would no longer match once the key is rotated; compare with a parameter in the statements instead."
+            }
+            Self::LeavesPolicy { .. } => {
+                "Write the new name into the policy first, with the same type, mode and key and with this context; \
+                 with both names in it, the old one can be dropped later."
+            }
+            Self::EntersPolicy { .. } => "Give it another name, or take that name out of the policy.",
+            Self::Shadows { .. } => "Give it another name.",
             Self::PlainDefault { .. } => {
                 "Give a value in the statement, or drop the column's default in the database."
             }

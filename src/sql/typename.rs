@@ -272,3 +272,8 @@ fn named(parts: &[String], resolve: Resolve<'_>) -> Option<Oid> {
 fn own_type(name: &str) -> Option<Oid> {
     TYPES.iter().find(|(own, _, _)| *own == name).map(|(_, oid, _)| *oid)
 }
+
+/// Whether a type of PostgreSQL's own that can be sealed has this name.
+pub(super) fn is_own(name: &str) -> bool {
+    own_type(name).is_some()
+}

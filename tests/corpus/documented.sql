@@ -34,9 +34,6 @@ SELECT email, name AS n FROM users WHERE id = 5
 1: users.email from users.2
 2: users.name from users.3
 
-INSERT INTO notes (labels) VALUES (ARRAY['a', NULL]::text[])
-=> INSERT INTO public.notes (labels) VALUES («notes.labels store as 1009 '{"a",NULL}'»::pg_catalog.bytea)
-
 SELECT ssn FROM users WHERE id = 5
 => SELECT ssn FROM public.users WHERE id = 5
 1: users.ssn from users.4
@@ -95,9 +92,6 @@ SELECT id FROM users WHERE ssn IN ('a', 'b')
 
 SELECT id FROM users WHERE ssn IS DISTINCT FROM $1
 => refuse 0A000 at 28: column public.users.ssn is encrypted as randomized, so IS DISTINCT FROM cannot be carried out on it
-
-SELECT id FROM users WHERE active AND id < 100 OR active IS NOT FALSE
-=> SELECT id FROM public.users WHERE (active = «users.active as bool 'true'») AND id < 100 OR (active = «users.active as bool 'true'») IS NOT FALSE
 
 --! # JOIN, USING, `IN (SELECT ...)` on columns of one context
 --! Columns that meet need one key, one mode, one context and one declared type in the policy.
@@ -256,10 +250,6 @@ SELECT CASE WHEN id = 1 THEN email ELSE NULL END FROM users
 SELECT CASE WHEN email = 'a' THEN 1 ELSE 2 END FROM users
 => SELECT CASE WHEN email = «users.email 'a'» THEN 1 ELSE 2 END FROM public.users
 
-UPDATE users SET email = (CASE WHEN id = $1 THEN $2 WHEN id = 2 THEN 'b' ELSE NULL END)::text WHERE id IN ($1, 2)
-=> UPDATE public.users SET email = (CASE WHEN id = $1 THEN $2 WHEN id = 2 THEN «users.email store as text 'b'» ELSE NULL::pg_catalog.bytea END)::pg_catalog.bytea WHERE id IN ($1, 2)
-$2: users.email store as text
-
 SELECT coalesce(u.email, c.user_email) FROM users u LEFT JOIN customers c ON c.id = u.id
 => SELECT coalesce(u.email, c.user_email) FROM public.users u LEFT JOIN public.customers c ON c.id = u.id
 1: users.email from nowhere
@@ -350,16 +340,6 @@ $1: users.born as date
 SELECT id FROM users WHERE email::varchar = $1
 => SELECT id FROM public.users WHERE email::pg_catalog.bytea = $1
 $1: users.email as text
-
-SELECT id FROM users WHERE name = $1::varchar(20) OR born = '2024-02-29 10:00'::timestamp::date
-=> SELECT id FROM public.users WHERE name = $1::pg_catalog.bytea OR born = «users.born as timestamp cast to timestamp without time zone cast to date '2024-02-29 10:00'»::pg_catalog.bytea::pg_catalog.bytea
-$1: users.name as varchar cast to character varying(20)
-
-SELECT mood::text, age::bigint, name::varchar(100) FROM users
-=> SELECT mood::pg_catalog.bytea, age::pg_catalog.bytea, name::pg_catalog.bytea FROM public.users
-1: users.mood from users.9
-2: users.age from users.7
-3: users.name from users.3
 
 SELECT born::text FROM users
 => refuse 0A000 at 8: encrypted column public.users.born cannot be cast to TEXT
@@ -464,28 +444,61 @@ COPY users FROM PROGRAM 'cat users.csv'
 --! # CREATE TABLE, ALTER TABLE
 
 CREATE TABLE users (id serial PRIMARY KEY, email text NOT NULL UNIQUE, ssn text)
-=> refuse 0A000 at 14: CREATE TABLE cannot be carried out on users, which has encrypted columns
+=> CREATE TABLE public.users (id serial PRIMARY KEY, email pg_catalog.bytea NOT NULL UNIQUE CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22), ssn pg_catalog.bytea CONSTRAINT ssn_sealed_check CHECK (pg_catalog.substr(ssn, 1, 2) OPERATOR(pg_catalog.=) '\xe510'::pg_catalog.bytea AND pg_catalog.octet_length(ssn) OPERATOR(pg_catalog.>=) 46))
 
 ALTER TABLE users ADD COLUMN email text
-=> refuse 0A000 at 13: ALTER TABLE cannot be carried out on users, which has encrypted columns
+=> ALTER TABLE public.users ADD COLUMN email pg_catalog.bytea CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22)
 
 ALTER TABLE users ADD COLUMN ssn text
-=> refuse 0A000 at 13: ALTER TABLE cannot be carried out on users, which has encrypted columns
+=> ALTER TABLE public.users ADD COLUMN ssn pg_catalog.bytea CONSTRAINT ssn_sealed_check CHECK (pg_catalog.substr(ssn, 1, 2) OPERATOR(pg_catalog.=) '\xe510'::pg_catalog.bytea AND pg_catalog.octet_length(ssn) OPERATOR(pg_catalog.>=) 46)
+
+CREATE TABLE users (id serial PRIMARY KEY, email text DEFAULT 'nobody', ssn text DEFAULT 'none')
+=> CREATE TABLE public.users (id serial PRIMARY KEY, email pg_catalog.bytea DEFAULT «users.email store 'nobody'» CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22), ssn pg_catalog.bytea DEFAULT «users.ssn store 'none'» CONSTRAINT ssn_sealed_check CHECK (pg_catalog.substr(ssn, 1, 2) OPERATOR(pg_catalog.=) '\xe510'::pg_catalog.bytea AND pg_catalog.octet_length(ssn) OPERATOR(pg_catalog.>=) 46))
+
+CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))
+=> refuse 0A000 at 50: column public.users.email is declared as varchar(50), but the policy says text
+
+CREATE TABLE users (id serial PRIMARY KEY, email text CHECK (email <> ''))
+=> refuse 0A000 at 62: a constant for encrypted column public.users.email cannot stand in CHECK
+
+CREATE TABLE users (id serial PRIMARY KEY, ssn text UNIQUE)
+=> refuse 0A000 at 53: column public.users.ssn is encrypted as randomized, so UNIQUE cannot be carried out on it
+
+CREATE TABLE users (id int, email text) PARTITION BY HASH (email)
+=> CREATE TABLE public.users (id int, email pg_catalog.bytea CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22)) PARTITION BY HASH (email)
+
+CREATE TABLE users (id int, email text) PARTITION BY RANGE (email)
+=> refuse 0A000 at 41: column public.users.email is encrypted without order, so PARTITION BY RANGE cannot be carried out on it
+
+CREATE TABLE users (id serial, email text); CREATE UNIQUE INDEX ON users (email); INSERT INTO users (email) VALUES ('ada@example.org')
+=> CREATE TABLE public.users (id serial, email pg_catalog.bytea CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22)); CREATE UNIQUE INDEX ON public.users (email); INSERT INTO public.users (email) VALUES («users.email store 'ada@example.org'»)
 
 ALTER TABLE users ADD COLUMN nickname text
-=> refuse 0A000 at 13: ALTER TABLE cannot be carried out on users, which has encrypted columns
+=> ALTER TABLE public.users ADD COLUMN nickname text
 
 ALTER TABLE users ALTER COLUMN email SET NOT NULL
-=> refuse 0A000 at 13: ALTER TABLE cannot be carried out on users, which has encrypted columns
+=> ALTER TABLE public.users ALTER COLUMN email SET NOT NULL
 
 ALTER TABLE users ALTER COLUMN email TYPE varchar(50)
-=> refuse 0A000 at 13: ALTER TABLE cannot be carried out on users, which has encrypted columns
+=> refuse 0A000 at 43: column public.users.email is declared as varchar(50), but the policy says text
+
+ALTER TABLE users ALTER COLUMN email SET DEFAULT 'nobody'
+=> ALTER TABLE public.users ALTER COLUMN email SET DEFAULT «users.email store 'nobody'»
+
+ALTER TABLE archive ADD FOREIGN KEY (email) REFERENCES users (email)
+=> ALTER TABLE public.archive ADD FOREIGN KEY (email) REFERENCES public.users (email)
+
+ALTER TABLE archive ADD FOREIGN KEY (email) REFERENCES users (name)
+=> refuse 0A000 at 38: columns public.archive.email and public.users.name are encrypted differently, so they cannot meet in FOREIGN KEY
+
+ALTER TABLE users RENAME COLUMN email TO mail
+=> refuse 0A000 at 42: public.users.mail would hold the encrypted values of public.users.email (context public.users.email), but the policy does not say so
 
 ALTER TABLE users RENAME COLUMN bio TO about
-=> refuse 0A000 at 13: ALTER TABLE cannot be carried out on users, which has encrypted columns
+=> ALTER TABLE public.users RENAME COLUMN bio TO about
 
 ALTER TABLE posts ADD CONSTRAINT of_user FOREIGN KEY (user_id) REFERENCES users (id)
-=> forward
+=> forward (unresolved)
 
 --! # CREATE INDEX
 
@@ -496,10 +509,10 @@ CREATE UNIQUE INDEX users_email_name ON users (email, name)
 => CREATE UNIQUE INDEX users_email_name ON public.users (email, name)
 
 CREATE INDEX ON users (email) WHERE id > 10
-=> refuse 0A000 at 17: CREATE INDEX cannot be carried out on users, which has encrypted columns
+=> CREATE INDEX ON public.users (email) WHERE id > 10
 
 CREATE INDEX ON users (lower(email))
-=> refuse 0A000 at 17: CREATE INDEX cannot be carried out on users, which has encrypted columns
+=> refuse 0A000 at 24: function lower cannot be carried out on encrypted column public.users.email
 
 CREATE INDEX ON users (ssn)
 => refuse 0A000 at 24: column public.users.ssn is encrypted as randomized, so CREATE INDEX cannot be carried out on it
@@ -510,19 +523,19 @@ CREATE VIEW contacts AS SELECT id, email FROM users
 => CREATE VIEW contacts AS SELECT id, email FROM public.users
 
 CREATE VIEW one AS SELECT id FROM users WHERE email = 'ada@example.org'
-=> refuse 0A000 at 55: a constant for an encrypted column in a view is not supported in a statement that names users
+=> refuse 0A000 at 55: a constant for encrypted column public.users.email cannot stand in a view
 
 CREATE VIEW ssns AS SELECT id, ssn FROM users
 => CREATE VIEW ssns AS SELECT id, ssn FROM public.users
 
 CREATE MATERIALIZED VIEW contacts AS SELECT email FROM users
-=> refuse 0A000 at 56: CREATE MATERIALIZED cannot be carried out on users, which has encrypted columns
+=> CREATE MATERIALIZED VIEW contacts AS SELECT email FROM public.users
 
 CREATE TABLE copied AS SELECT email FROM users
-=> refuse 0A000 at 42: CREATE TABLE cannot be carried out on users, which has encrypted columns
+=> refuse 0A000 at 14: public.copied.email would hold the encrypted values of public.users.email (context public.users.email), but the policy does not say so
 
 CREATE TABLE copied AS SELECT ssn FROM users
-=> refuse 0A000 at 40: CREATE TABLE cannot be carried out on users, which has encrypted columns
+=> refuse 0A000 at 14: public.copied.ssn would hold the encrypted values of public.users.ssn (context public.users.ssn), but the policy does not say so
 
 --! # Functions, triggers and blocks that name an encrypted table
 --! They may be created; they run in the server, and see ciphertext.

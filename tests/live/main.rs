@@ -9,7 +9,7 @@
 )]
 
 mod analysis;
-mod constructs;
+mod ddl;
 mod driver;
 mod fixture;
 mod generated;

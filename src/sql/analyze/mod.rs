@@ -15,6 +15,7 @@ use crate::sql::lex::{self, Lexeme};
 use crate::sql::names::NameChange;
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::scan::{self, ProtectedNames};
+use crate::sql::schema::Schema;
 use crate::sql::{Arrival, Context, Edit, Effects, Output, Parameter, Plan, Statement, Untouched, Verdict};
 
 /// What the proxy does with a query text.
@@ -77,7 +78,9 @@ fn verdict(text: &str, cx: &Context<'_>) -> Result<Verdict, Refusal> {
     let mut whole = Whole::default();
     for range in lex::split(text, &lexemes) {
         let statement = lexemes.get(range).unwrap_or_default();
-        let one = One { text, lexemes: statement, cx, before: &whole.before }.verdict()?;
+        let overlaid = whole.before.schema.clone();
+        let cx = Context { schema: overlaid.as_deref().unwrap_or(cx.schema), ..*cx };
+        let one = One { text, lexemes: statement, cx: &cx, before: &whole.before }.verdict()?;
         whole.add(text, statement, one);
     }
     Ok(whole.verdict())
@@ -112,6 +115,8 @@ struct Whole {
 struct Before {
     /// They may have changed what names mean.
     names_changed: bool,
+    /// What the database is after their definitions of protected tables.
+    schema: Option<Arc<Schema>>,
     /// Functions and views that they have made, which may reach what is protected.
     created: ProtectedNames,
     /// Names of prepared statements and cursors that they have given or taken, with their places in the text.
@@ -140,6 +145,10 @@ enum Made {
     Names,
     /// A function or view of this name, which may reach what is protected.
     Reaching(String),
+    /// Protected tables that are made, changed or gone.
+    Schema(Box<Schema>),
+    /// What earlier statements of the text made may be gone again.
+    Undone,
 }
 
 struct OnePlan {
@@ -162,6 +171,8 @@ impl Whole {
             Made::Nothing => {}
             Made::Names => self.before.names_changed = true,
             Made::Reaching(name) => self.before.created.insert(&name),
+            Made::Schema(schema) => self.before.schema = Some(Arc::from(schema)),
+            Made::Undone => self.before.names_changed |= self.before.schema.is_some(),
         }
         self.before.names.extend(one.name.map(|name| (self.statements.len(), name)));
         let (outputs, read_only) = match one.plan {
@@ -219,8 +230,12 @@ impl Carried {
 
 /// What a statement that is no definition leaves behind.
 fn made(kind: StatementKind, effects: Effects) -> Made {
-    let moves = effects.moves() && kind != StatementKind::Definition;
-    if moves { Made::Names } else { Made::Nothing }
+    match kind {
+        StatementKind::Definition => Made::Nothing,
+        StatementKind::Rollback | StatementKind::RollbackTo => Made::Undone,
+        _ if effects.moves() => Made::Names,
+        _ => Made::Nothing,
+    }
 }
 
 fn shown(name: Option<String>) -> String {

@@ -2,6 +2,7 @@
 
 use sqlparser::ast;
 
+use super::definition::MADE_HERE;
 use super::names::is_execute;
 use super::{Before, Carried, Made, OnePlan, made, shown};
 use crate::sql::analysis::Analyzer;
@@ -161,7 +162,11 @@ impl One<'_> {
                 }),
                 _ => head.effects.moves(),
             };
-            let made = if moves { Made::Names } else { Made::Nothing };
+            let made = match head.kind {
+                Kind::Rollback | Kind::RollbackTo => Made::Undone,
+                _ if moves => Made::Names,
+                _ => Made::Nothing,
+            };
             let looked_up = inner.is_some() || matches!(head.kind, Kind::Copy | Kind::Call | Kind::Do);
             return Carried { unresolved, looked_up, made, ..Carried::forward(head.effects) };
         };
@@ -175,15 +180,25 @@ impl One<'_> {
     fn typed(&self, lexemes: &[Lexeme], name: String, at: Option<usize>) -> Result<Carried, Refusal> {
         let parsed = self.parse(lexemes, &name, at)?;
         let Walked { mut analyzer, columns, read_only } = walk(self.text, &parsed, self.cx);
-        if let (Some(function), Some(at)) = (analyzer.runner.take(), self.names_in_statement(lexemes)) {
-            return Err(Refusal::new(Reason::ReachingFunction { name: function }, Some(at)));
-        }
+        self.refuse_runner(&mut analyzer, lexemes)?;
         let mut constants = analyzer.finish_constants();
         analyzer.hide_null_tests(&mut constants);
         for number in analyzer.parameters.keys() {
             constants.parameters.entry(*number).or_insert(Parameter::Plain);
         }
         self.carried(analyzer, constants, columns, read_only, name)
+    }
+
+    /// Refuses a call of a function that may run a text which names something protected.
+    pub(super) fn refuse_runner(
+        &self,
+        analyzer: &mut Analyzer<'_>,
+        lexemes: &[Lexeme],
+    ) -> Result<(), Refusal> {
+        match (analyzer.runner.take(), self.names_in_statement(lexemes)) {
+            (Some(name), Some(at)) => Err(Refusal::new(Reason::ReachingFunction { name }, Some(at))),
+            _ => Ok(()),
+        }
     }
 
     /// Where a string stands that is a statement itself and names something protected.
@@ -265,6 +280,10 @@ impl One<'_> {
         for column in &columns.list {
             let ty = analyzer.output_type(&column.ty).map_err(|reason| Refusal::new(reason, analyzer.at))?;
             let value = output_value(&ty).ok_or_else(|| not_understood("an array of arrays"))?;
+            // The server will say that it comes from an object id which nobody knows yet.
+            if column.origin.is_some_and(|(relation, _)| relation == MADE_HERE) {
+                return Err(not_understood("a result of a table that is made in the same text"));
+            }
             outputs.push(Output { value, origin: column.origin });
         }
         let sealed = outputs.iter().any(|output| !matches!(output.value, OutputValue::Plain));
@@ -297,14 +316,14 @@ fn explained(mut carried: Carried) -> Carried {
 }
 
 /// A statement's analysis when the walk is over.
-struct Walked<'a> {
-    analyzer: Analyzer<'a>,
+pub(super) struct Walked<'a> {
+    pub(super) analyzer: Analyzer<'a>,
     /// Its output; `None` if it is no statement that is typed.
-    columns: Option<Columns>,
-    read_only: bool,
+    pub(super) columns: Option<Columns>,
+    pub(super) read_only: bool,
 }
 
-fn walk<'a>(text: &'a str, parsed: &'a Parsed, cx: &Context<'a>) -> Walked<'a> {
+pub(super) fn walk<'a>(text: &'a str, parsed: &'a Parsed, cx: &Context<'a>) -> Walked<'a> {
     let mut analyzer = Analyzer::new(text, parsed, cx.schema, cx.search_path);
     let (columns, read_only) = lex::with_stack(parsed.depth(), || match &parsed.statement {
         ast::Statement::Query(query) => {

@@ -19,7 +19,7 @@ use std::ops::Range;
 
 pub use literal::{BitString, Number, identifier, number, string_value};
 pub use literals::{Literals, VisitError};
-pub use parse::{ParseProblem, Parsed, parse, with_stack};
+pub use parse::{ParseProblem, Parsed, parse, parse_expression, with_stack};
 pub use scanner::{LexError, LexErrorKind, tokenize};
 pub use split::split;
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use sqlparser::ast::Statement;
+use sqlparser::ast::{Expr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
@@ -52,6 +52,14 @@ pub struct Parsed {
 }
 
 impl Parsed {
+    /// The expression that [`parse_expression`] has read.
+    pub fn expression(&self) -> Option<&Expr> {
+        match &self.statement {
+            Statement::Assert { condition, message: None } => Some(condition),
+            _ => None,
+        }
+    }
+
     /// The tokens of the statement.
     pub fn lexemes(&self) -> &[Lexeme] {
         &self.lexemes
@@ -91,6 +99,19 @@ pub fn with_stack<T>(depth: usize, f: impl FnOnce() -> T) -> T {
 
 /// Parses the tokens of one statement, as [`split`](super::split) cuts them.
 pub fn parse(text: &str, lexemes: &[Lexeme]) -> Result<Parsed, ParseProblem> {
+    parse_by(text, lexemes, |parser| parser.parse_statement())
+}
+
+/// Parses the tokens of one expression, which is [`Parsed::expression`] then.
+pub fn parse_expression(text: &str, lexemes: &[Lexeme]) -> Result<Parsed, ParseProblem> {
+    parse_by(text, lexemes, |parser| Ok(Statement::Assert { condition: parser.parse_expr()?, message: None }))
+}
+
+fn parse_by(
+    text: &str,
+    lexemes: &[Lexeme],
+    rule: impl FnOnce(&mut Parser<'_>) -> Result<Statement, ParserError>,
+) -> Result<Parsed, ParseProblem> {
     if lexemes.len() > MAX_TOKENS {
         return Err(ParseProblem::TooManyTokens);
     }
@@ -103,7 +124,7 @@ pub fn parse(text: &str, lexemes: &[Lexeme]) -> Result<Parsed, ParseProblem> {
         let mut parser = Parser::new(&PostgreSqlDialect {})
             .with_recursion_limit(MAX_NESTING)
             .with_tokens_with_locations(tokens);
-        let statement = parser.parse_statement().map_err(|error| problem(&error, lexemes))?;
+        let statement = rule(&mut parser).map_err(|error| problem(&error, lexemes))?;
         let parsed = Parsed { statement, lexemes: lexemes.to_vec(), depth };
         match parser.peek_token_ref() {
             TokenWithSpan { token: Token::EOF, .. } => Ok(parsed),

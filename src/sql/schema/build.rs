@@ -1,12 +1,17 @@
 //! Joins a policy with a catalog.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::dependents;
-use super::{Consequence, DeclaredFunction, RUN_TEXT, Relation, RelationColumn, Schema, SchemaProblem};
+use super::{
+    Consequence, DeclaredFunction, Planned, PlannedColumn, RUN_TEXT, Relation, RelationColumn, Schema,
+    SchemaProblem,
+};
 use crate::catalog::Relation as CatalogRelation;
-use crate::catalog::{Attribute, Catalog, Class, ColumnName, RelationKind, RelationName, Storage};
+use crate::catalog::{
+    Attribute, Catalog, Class, ColumnName, Dependent, DependentKind, RelationKind, RelationName, Storage,
+};
 use crate::crypto::{Binding, Mode};
 use crate::datum::{Base, EnumType, Oid, Type, TypeName};
 use crate::policy::{self, Policy};
@@ -19,7 +24,7 @@ const VARCHAR: Oid = 1043;
 
 /// Builds a [`Schema`] step by step.
 pub(super) struct Builder<'a> {
-    policy: &'a Policy,
+    pub(super) policy: &'a Policy,
     pub(super) catalog: &'a Catalog,
     pub(super) by_oid: HashMap<Oid, &'a CatalogRelation>,
     pub(super) schema: Schema,
@@ -47,9 +52,11 @@ impl Schema {
         }
         builder.types();
         builder.tables();
+        builder.planned();
         builder.sealed();
         builder.inherited();
         builder.families();
+        builder.marked();
         builder.reached();
         builder.functions();
         builder.declared();
@@ -108,12 +115,19 @@ impl Builder<'_> {
                 physical: (attribute.type_oid, attribute.modifier),
                 default_is_sealed: attribute.default.as_deref().is_none_or(is_sealed_constant),
             });
+            let is_key = |dependent: &&Dependent| {
+                let expression = dependent.expression.as_deref();
+                dependent.kind == DependentKind::PartitionKey
+                    && matches!(expression, Some("list" | "hash" | "range"))
+            };
+            let key = relation.dependents.iter().find(is_key).map(|key| key.columns.clone());
             let entry = Relation {
                 oid: relation.oid,
                 name: relation.name.clone(),
                 kind: relation.kind,
                 columns: columns.collect(),
                 columns_known: !own && relation.kind != RelationKind::Sequence,
+                partition_key: key.unwrap_or_default(),
                 is_protected: false,
                 blocked: None,
                 writes_blocked: None,
@@ -141,6 +155,22 @@ impl Builder<'_> {
         }
     }
 
+    /// The policy's columns as they will be made.
+    fn planned(&mut self) {
+        for (name, table) in &self.policy.tables {
+            let columns = table.columns.iter().map(|(column_name, column)| {
+                let (ty, undecided) = match self.ty(&column.ty) {
+                    Ok(ty) => (ty, None),
+                    Err(why) => (unknown_type(&column.ty), Some(why)),
+                };
+                let class = Arc::new(class(name, column_name, column, ty, column.storage));
+                (column_name.clone(), PlannedColumn { ty: column.ty.clone(), class, undecided })
+            });
+            let planned = Planned { columns: columns.collect() };
+            self.schema.planned.insert(name.clone(), planned);
+        }
+    }
+
     fn seal(&mut self, table: &RelationName, name: &str, column: &policy::Column) -> Result<(), String> {
         let relation = self.schema.relations.get(table).cloned();
         let catalog = relation.and_then(|relation| self.by_oid.get(&relation.oid).copied());
@@ -150,54 +180,19 @@ impl Builder<'_> {
             _ => return Err("only a table's columns can be encrypted".to_owned()),
         }
         let attribute = catalog.and_then(|relation| relation.columns.iter().find(|a| a.name == name));
-        let Some(attribute) = attribute else { return Err(format!("column {name} does not exist")) };
-        let class = self.class(table, name, column, attribute)?;
+        let Some(attribute) = attribute else {
+            let message = format!("there is no column {name} yet");
+            self.problem(table, Some(name), Consequence::Warning, message);
+            return Ok(());
+        };
+        let storage = storage(name, column, attribute)?;
+        let class = class(table, name, column, self.ty(&column.ty)?, storage);
         if let Some(slot) =
             self.relation_mut(table).and_then(|r| r.columns.iter_mut().find(|c| c.name == name))
         {
             slot.value = OutputValue::Sealed(Arc::new(class));
         }
         Ok(())
-    }
-
-    fn class(
-        &self,
-        table: &RelationName,
-        name: &str,
-        column: &policy::Column,
-        attribute: &Attribute,
-    ) -> Result<Class, String> {
-        let storage = match attribute.type_oid {
-            BYTEA => Storage::Bytea,
-            TEXT | VARCHAR => Storage::Text,
-            _ => {
-                return Err(format!(
-                    "column {name} is neither bytea nor text in the database, so it cannot hold encrypted values"
-                ));
-            }
-        };
-        if attribute.generated || attribute.identity {
-            return Err(format!("column {name} is generated by the server"));
-        }
-        if storage == Storage::Text && column.mode == Mode::Ordered {
-            return Err(format!("column {name} is ordered, which needs bytea in the database"));
-        }
-        if storage == Storage::Text && column.mode != Mode::Randomized && attribute.nondeterministic_collation
-        {
-            return Err(format!(
-                "column {name} has a nondeterministic collation, which takes different values for equal"
-            ));
-        }
-        let ty = self.ty(&column.ty)?;
-        let family = ty.family().label();
-        Ok(Class {
-            column: table.column(name),
-            ty,
-            key: column.key.clone(),
-            binding: Arc::new(Binding { mode: column.mode, family, context: column.context.clone() }),
-            storage,
-            bare: false,
-        })
     }
 
     /// The type that a policy's type name means in this database.
@@ -224,108 +219,6 @@ impl Builder<'_> {
         }));
         let base = if array { Base::Array(Box::new(base)) } else { base };
         Ok(Type { base, modifier: -1 })
-    }
-
-    /// Partitions and inheritance children hold what their parents hold.
-    fn inherited(&mut self) {
-        let mut open = true;
-        // Each round goes one generation down; a cycle cannot be in a catalog, and would end here too.
-        for _ in 0..=self.catalog.relations.len() {
-            if !std::mem::take(&mut open) {
-                return;
-            }
-            for child in &self.catalog.relations {
-                for parent in &child.parents {
-                    open |= self.inherit(child, *parent);
-                }
-            }
-        }
-    }
-
-    fn inherit(&mut self, child: &CatalogRelation, parent: Oid) -> bool {
-        let parent = self.schema.names_by_oid.get(&parent).and_then(|name| self.schema.relation(name));
-        let Some(parent) = parent.filter(|parent| parent.is_protected) else { return false };
-        let mut conflict = None;
-        let Some(relation) = self.relation_mut(&child.name) else { return false };
-        let mut changed = !std::mem::replace(&mut relation.is_protected, true);
-        for column in &mut relation.columns {
-            let Some(OutputValue::Sealed(class)) = parent.column(&column.name).map(|c| &c.value) else {
-                continue;
-            };
-            match &column.value {
-                OutputValue::Plain => {
-                    column.value = OutputValue::Sealed(Arc::clone(class));
-                    changed = true;
-                }
-                OutputValue::Sealed(own)
-                    if own.binding == class.binding && own.key == class.key && own.ty == class.ty => {}
-                OutputValue::Sealed(_) | OutputValue::SealedArray(_) => conflict = Some(column.name.clone()),
-            }
-        }
-        if let Some(column) = conflict {
-            let message = format!("column {column} is encrypted in another way than in {}", parent.name);
-            self.problem(&child.name, Some(&column), Consequence::Refused, message);
-        }
-        changed
-    }
-
-    /// A statement on a parent reads and writes the rows of its children. Where the policy names a child only, the
-    /// rest of the family that shares the column would hold and take the same values in clear.
-    fn families(&mut self) {
-        for (child, table) in &self.policy.tables {
-            let own = self.schema.relations.get(child).map(|child| child.oid);
-            let mut open: Vec<Oid> = own.into_iter().collect();
-            let mut family = BTreeSet::new();
-            while let Some(relation) = open.pop().and_then(|oid| self.by_oid.get(&oid).copied()) {
-                let parents = relation.parents.iter().filter(|parent| family.insert(**parent));
-                open.extend(parents);
-            }
-            let parents: Vec<_> = family.iter().filter_map(|oid| self.by_oid.get(oid).copied()).collect();
-            for parent in parents {
-                // Columns that the children have of their own are no part of the family.
-                let names = parent.columns.iter().map(|column| column.name.as_str());
-                let shared: Vec<&str> = names.filter(|name| table.columns.contains_key(*name)).collect();
-                let below = self.catalog.with_descendants(parent.oid);
-                for relation in self.catalog.relations.iter().filter(|relation| below.contains(&relation.oid))
-                {
-                    if relation.name != *child {
-                        self.exposed(child, &shared, relation, family.contains(&relation.oid));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Refuses a relation of a child's family that has an encrypted column of it in clear.
-    fn exposed(
-        &mut self,
-        child: &RelationName,
-        shared: &[&str],
-        relation: &CatalogRelation,
-        is_parent: bool,
-    ) {
-        let Some(member) = self.relation_mut(&relation.name) else { return };
-        if member.blocked.is_some() {
-            return;
-        }
-        let bare = member.columns.iter().find(|column| {
-            shared.contains(&column.name.as_str()) && matches!(column.value, OutputValue::Plain)
-        });
-        let Some(column) = bare.map(|column| column.name.clone()) else { return };
-        member.is_protected = true;
-        let name = &relation.name;
-        let message = if is_parent {
-            format!(
-                "column {column} is encrypted in {child}, which is a part of it, but not in itself; \
-                 name {name} in the policy instead"
-            )
-        } else {
-            format!(
-                "column {column} is encrypted in {child}, which has the same parent, but not here; \
-                 name their parent in the policy instead"
-            )
-        };
-        self.problem(name, Some(&column), Consequence::Refused, message);
     }
 
     /// Relations whose rules (a view's query is one) read or write a protected one.
@@ -557,6 +450,53 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+fn class(table: &RelationName, name: &str, column: &policy::Column, ty: Type, storage: Storage) -> Class {
+    let family = ty.family().label();
+    Class {
+        column: table.column(name),
+        ty,
+        key: column.key.clone(),
+        binding: Arc::new(Binding { mode: column.mode, family, context: column.context.clone() }),
+        storage,
+        bare: false,
+    }
+}
+
+/// Stands for a type that the database does not have yet: an enum of which no value is known.
+fn unknown_type(name: &TypeName) -> Type {
+    let (name, array) = match name {
+        TypeName::Builtin(ty) => return ty.clone(),
+        TypeName::Named { name, array, .. } => (name.clone(), *array),
+    };
+    let base = Base::Enum(Arc::new(EnumType { oid: 0, array_oid: 0, name, labels: Vec::new() }));
+    Type::plain(if array { Base::Array(Box::new(base)) } else { base })
+}
+
+/// What a column of the database can hold.
+fn storage(name: &str, column: &policy::Column, attribute: &Attribute) -> Result<Storage, String> {
+    let storage = match attribute.type_oid {
+        BYTEA => Storage::Bytea,
+        TEXT | VARCHAR => Storage::Text,
+        _ => {
+            return Err(format!(
+                "column {name} is neither bytea nor text in the database, so it cannot hold encrypted values"
+            ));
+        }
+    };
+    if attribute.generated || attribute.identity {
+        return Err(format!("column {name} is generated by the server"));
+    }
+    if storage == Storage::Text && column.mode == Mode::Ordered {
+        return Err(format!("column {name} is ordered, which needs bytea in the database"));
+    }
+    if storage == Storage::Text && column.mode != Mode::Randomized && attribute.nondeterministic_collation {
+        return Err(format!(
+            "column {name} has a nondeterministic collation, which takes different values for equal"
+        ));
+    }
+    Ok(storage)
 }
 
 /// Whether a function's body names something protected.

@@ -2,10 +2,14 @@
 
 mod build;
 mod dependents;
+mod family;
+mod planned;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+
+pub(super) use planned::{Disagreement, Planned, PlannedColumn, alike};
 
 use super::scan::ProtectedNames;
 use super::{Effects, OutputValue};
@@ -14,7 +18,7 @@ use crate::datum::{Base, Oid};
 
 /// A policy joined with a catalog: relations whose columns have classes, views typed, functions and
 /// relations that may not be touched with the reason.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Schema {
     database: String,
     server_version: u32,
@@ -27,6 +31,8 @@ pub struct Schema {
     declared: HashMap<String, Vec<Arc<DeclaredFunction>>>,
     /// Functions that may change what names mean, or settings, by their name without schema.
     effects: HashMap<String, Vec<(RelationName, Effects)>>,
+    /// What the policy says of its tables.
+    planned: HashMap<RelationName, Planned>,
     names: ProtectedNames,
     /// False if the policy seals nothing.
     has_policy: bool,
@@ -75,6 +81,8 @@ pub(super) struct Relation {
     pub(super) columns: Vec<RelationColumn>,
     /// False where the catalog does not list columns (PostgreSQL's own relations).
     pub(super) columns_known: bool,
+    /// The numbers of the columns by which it is partitioned.
+    pub(super) partition_key: Vec<i16>,
     /// It has encrypted columns, or reaches some.
     pub(super) is_protected: bool,
     /// Why no statement may name it.

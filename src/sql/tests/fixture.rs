@@ -158,6 +158,25 @@ pub(super) fn policy() -> Policy {
         ("Weird Table", vec![("Select", text(Base::Text), det, "")]),
         ("ledger", vec![("amount", text(Base::Int8), Mode::Ordered, "")]),
         ("half_one", vec![("secret", text(Base::Text), det, "")]),
+        // Not in the database yet.
+        (
+            "accounts",
+            vec![
+                ("email", text(Base::Text), det, "public.users.email"),
+                ("Full Name", Type { base: Base::Varchar, modifier: 84 }, det, ""),
+                ("pin", text(Base::Text), Mode::Randomized, ""),
+                ("level", text(Base::Int4), det, ""),
+                ("tags", text(Base::Array(Box::new(Base::Text))), Mode::Randomized, ""),
+                ("since", text(Base::Timestamptz), Mode::Randomized, ""),
+            ],
+        ),
+        (
+            "buyers",
+            vec![
+                ("user_email", text(Base::Text), det, "public.users.email"),
+                ("phone", text(Base::Text), det, "public.customers.phone"),
+            ],
+        ),
     ];
     let mut policy = Policy::default();
     for (table, columns) in tables {
@@ -169,10 +188,22 @@ pub(super) fn policy() -> Policy {
                     "" => name.column(column).to_string(),
                     context => context.to_owned(),
                 };
-                let column_policy = policy_column(TypeName::Builtin(ty), mode, context);
+                let mut column_policy = policy_column(TypeName::Builtin(ty), mode, context);
+                if column == "pin" {
+                    column_policy.storage = policy::Storage::Text;
+                }
                 (column.to_owned(), column_policy)
             })
             .collect();
+        if table == "accounts" {
+            let ty = TypeName::Named { schema: None, name: "state".to_owned(), array: false };
+            columns.insert("state".to_owned(), policy_column(ty, det, "public.accounts.state".to_owned()));
+        }
+        if table == "customers" {
+            let ty = TypeName::Builtin(text(Base::Text));
+            let mobile = policy_column(ty, det, "public.customers.phone".to_owned());
+            columns.insert("mobile".to_owned(), mobile);
+        }
         if table == "users" {
             let ty = TypeName::Named { schema: None, name: "mood".to_owned(), array: false };
             columns.insert("mood".to_owned(), policy_column(ty, det, "public.users.mood".to_owned()));
@@ -190,6 +221,7 @@ fn policy_column(ty: TypeName, mode: Mode, context: String) -> policy::Column {
         key: "default".to_owned(),
         context,
         state: policy::ColumnState::Sealed,
+        storage: policy::Storage::Bytea,
         accept_leakage: None,
         place: policy::Place::default(),
     }
