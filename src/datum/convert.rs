@@ -66,9 +66,27 @@ pub fn cast(input: Input<'_>, to: &Type, settings: &Settings, out: &mut Vec<u8>)
     explicit(input, to, settings, &mut value)?;
     match to.base {
         Base::Varchar | Base::Bpchar => text::cut(to, &mut value),
+        Base::Array(_) => value = cut_elements(to, value)?,
         _ => fit(to, &mut value, 0)?,
     }
     codec::write(&value, &to.clone(), Format::Binary, settings, out)
+}
+
+/// An array after a cast to `to`, which cuts strings and checks every other kind of element.
+fn cut_elements(to: &Type, mut value: Vec<u8>) -> Result<Vec<u8>, DatumError> {
+    match to.element().filter(|element| matches!(element.base, Base::Varchar | Base::Bpchar)) {
+        Some(element) => {
+            let cut = array::parse(&value, Format::Binary)?.map(|value, out| {
+                out.extend_from_slice(value);
+                text::cut(&element, out);
+                Ok::<_, DatumError>(())
+            })?;
+            value.clear();
+            cut.write(0, Format::Binary, &mut value);
+        }
+        None => fit(to, &mut value, 0)?,
+    }
+    Ok(value)
 }
 
 /// `name`, a string of at most 63 bytes that compares as text.

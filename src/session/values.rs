@@ -71,6 +71,11 @@ impl Values<'_> {
     ) -> Result<(), ClientError> {
         let class = &*usage.class;
         let normalise = class.binding.mode != Mode::Randomized;
+        let cast = self.cast(usage, input)?;
+        let input = match (&cast, usage.casts.last()) {
+            (Some(bytes), Some(ty)) => Input { source: Some(ty.oid()), format: Format::Binary, bytes },
+            _ => input,
+        };
         self.scratch.canonical.clear();
         datum::canonical(
             input,
@@ -98,6 +103,26 @@ impl Values<'_> {
             Storage::Text => crypto::encode_text(sealed, out),
         }
         Ok(())
+    }
+
+    /// The value in binary format after the casts of the statement, if there are any to evaluate.
+    fn cast(
+        &self,
+        usage: &Use,
+        input: Input<'_>,
+    ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, ClientError> {
+        let mut done: Option<(Oid, zeroize::Zeroizing<Vec<u8>>)> = None;
+        for ty in &usage.casts {
+            let mut next = zeroize::Zeroizing::new(Vec::new());
+            let input = match &done {
+                Some((oid, bytes)) => Input { source: Some(*oid), format: Format::Binary, bytes },
+                None => input,
+            };
+            datum::cast(input, ty, self.settings, &mut next)
+                .map_err(|e| named(e.client_error(), &usage.class))?;
+            done = Some((ty.oid(), next));
+        }
+        Ok(done.map(|(_, bytes)| bytes))
     }
 
     /// Appends the client's form of a stored value.

@@ -35,6 +35,12 @@ pub(super) struct Analyzer<'a> {
     pub(super) constant_types: HashMap<Var, Oid>,
     /// Casts of array constructors and of columns that constants make, which say what becomes of them.
     pub(super) later_casts: Vec<(Ty, Cast)>,
+    /// Results without an alias that are casts, which name them: their types, last tokens and names.
+    pub(super) named_by_cast: Vec<(Ty, usize, String)>,
+    /// Encrypted booleans that stand as conditions, and their bytes.
+    pub(super) truths: Vec<(Range<usize>, Arc<Class>)>,
+    /// It stores something in an encrypted column.
+    pub(super) stores: bool,
     pub(super) parameters: BTreeMap<usize, Ty>,
     /// Relation names that are sent qualified.
     pub(super) edits: Vec<Edit>,
@@ -78,6 +84,8 @@ pub(super) struct Constant {
     pub(super) is_listed: bool,
     /// It is only asked whether it is NULL.
     pub(super) is_null_test: bool,
+    /// It is compared with other constants.
+    pub(super) is_condition: bool,
 }
 
 /// Kinds of [`Constant`].
@@ -90,12 +98,24 @@ pub(super) enum ConstantKind {
     Parameter(usize),
 }
 
+impl ConstantKind {
+    /// The number of a parameter.
+    pub(super) fn parameter(self) -> Option<usize> {
+        match self {
+            Self::Parameter(number) => Some(number),
+            Self::String | Self::Number | Self::Bool | Self::Null => None,
+        }
+    }
+}
+
 /// A cast of a constant.
 #[derive(Clone, Debug)]
 pub(super) struct Cast {
     pub(super) target: TypeName,
     /// The type stands before the string: `date '2020-01-01'`.
     pub(super) is_prefix: bool,
+    /// Its tokens are those of a cast around this constant, which is edited there.
+    pub(super) is_outer: bool,
 }
 
 /// What a relation's name means.
@@ -125,6 +145,9 @@ impl<'a> Analyzer<'a> {
             constants: Vec::new(),
             constant_types: HashMap::new(),
             later_casts: Vec::new(),
+            truths: Vec::new(),
+            named_by_cast: Vec::new(),
+            stores: false,
             parameters: BTreeMap::new(),
             edits: Vec::new(),
             relations: HashSet::new(),
@@ -331,6 +354,7 @@ impl<'a> Analyzer<'a> {
             is_output: false,
             is_listed: false,
             is_null_test: false,
+            is_condition: false,
         });
         Some(self.constants.len() - 1)
     }

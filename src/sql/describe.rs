@@ -90,13 +90,14 @@ fn sent(plan: &Plan, text: &str) -> String {
 }
 
 fn used(usage: &Use) -> String {
-    let Use { class, purpose, source } = usage;
+    let Use { class, purpose, source, casts } = usage;
     let doing = match purpose {
         Purpose::Store => "stored in",
         Purpose::Compare => "compared with",
     };
     let given = source.and_then(typename::name_of).map(|name| format!(", given as {name}"));
-    format!("encrypted as {}, {doing} {}{}", mode(class), class.column, given.unwrap_or_default())
+    let cast: String = casts.iter().map(|ty| format!(", cast to {ty}")).collect();
+    format!("encrypted as {}, {doing} {}{}{cast}", mode(class), class.column, given.unwrap_or_default())
 }
 
 fn mode(class: &Class) -> &'static str {

@@ -233,6 +233,13 @@ impl Analyzer<'_> {
             }
             return;
         }
+        let stored =
+            column.and_then(|name| target.relation.as_ref()?.column(name)).map(|column| &column.value);
+        if let Some(OutputValue::Sealed(class)) = stored
+            && self.store_array(&Arc::clone(class), value)
+        {
+            return;
+        }
         let ty = self.expr(value, env);
         self.assign(target, column, &ty);
     }
@@ -243,6 +250,7 @@ impl Analyzer<'_> {
             column.and_then(|name| target.relation.as_ref()?.column(name)).map(|column| ty_of(&column.value));
         match found {
             Some(stored @ Ty::Sealed(_)) => {
+                self.stores = true;
                 if let Err(reason) = self.inference.meet(&stored, ty, Meeting::Store, "an assignment") {
                     let reason = match (*reason, &stored) {
                         (Reason::MeetsPlain { .. }, Ty::Sealed(class)) => {
@@ -425,7 +433,7 @@ impl Analyzer<'_> {
         let both = From::single(target.entry.clone()).and(source.clone());
         let scope = Scope { from: &both, outer: env.outer };
         let inner = Env { outer: Some(&scope), ctes: env.ctes.clone() };
-        self.plain_expr(on, &inner, "ON");
+        self.truth(on, &inner, "ON");
         for MergeClause { when_token: _, clause_kind: _, predicate, action } in clauses {
             self.condition(predicate.as_ref(), &inner, "WHEN");
             match action {

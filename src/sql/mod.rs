@@ -34,7 +34,7 @@ pub use replication::is_safe_for_replication;
 pub use schema::{Consequence, Schema, SchemaProblem};
 
 use crate::catalog::Class;
-use crate::datum::{Oid, Purpose};
+use crate::datum::{Oid, Purpose, Type};
 
 /// What the proxy does with one query text. There is no "unknown, so forward".
 #[derive(Clone, Debug)]
@@ -135,6 +135,9 @@ pub struct Use {
     /// The type that the statement itself gives it (an explicit cast, a number token), as a type's object id;
     /// for arrays that of the element. `None`: unknown, so what the client declares, else the column's type.
     pub source: Option<Oid>,
+    /// Casts that may change the value before it meets the column (`$1::varchar(3)`, `'...'::timestamp::date`), to
+    /// be evaluated in this order as PostgreSQL would; for arrays those of the elements.
+    pub casts: Vec<Type>,
 }
 
 /// A replacement at token positions.

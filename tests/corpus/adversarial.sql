@@ -77,7 +77,7 @@ SELECT id FROM users WHERE email = (CASE WHEN true THEN 'secret' END)
 => SELECT id FROM public.users WHERE email = (CASE WHEN true THEN «users.email as text 'secret'» END)
 
 SELECT id FROM users WHERE (CASE WHEN true THEN 'secret' END)::text = email
-=> refuse 0A000 at 71: column public.users.email is encrypted, so it cannot meet an expression that is not in operator =
+=> SELECT id FROM public.users WHERE (CASE WHEN true THEN «users.email as text 'secret'» END)::pg_catalog.bytea = email
 
 SELECT id FROM users WHERE email = 'secret'::regclass::text
 => refuse 0A000 at 36: the cast to regclass of a constant for encrypted column public.users.email cannot be carried out
@@ -137,7 +137,7 @@ SELECT id FROM users WHERE email = ANY(string_to_array('secret', ','))
 => refuse 0A000 at 28: column public.users.email is encrypted, so it cannot meet an expression that is not in operator = ANY
 
 SELECT id FROM users WHERE email = ANY('{secret}'::varchar(3)[])
-=> refuse 0A000 at 40: the cast to varchar(3)[] of a constant for encrypted column public.users.email cannot be carried out
+=> SELECT id FROM public.users WHERE email = ANY(«array of users.email as varchar cast to character varying(3) '{secret}'»::pg_catalog.bytea[])
 
 SELECT id FROM users WHERE email = ANY(ARRAY[ARRAY['secret']])
 => refuse 0A000 at 28: column public.users.email is encrypted, so it cannot meet an expression that is not in operator = ANY
@@ -305,7 +305,8 @@ $1: users.email as text
 1: users.email from nowhere
 
 SELECT id FROM users WHERE email = $1::int::text
-=> refuse 0A000 at 36: the cast to text of a constant for encrypted column public.users.email cannot be carried out
+=> SELECT id FROM public.users WHERE email = $1::pg_catalog.bytea::pg_catalog.bytea
+$1: users.email as int4 cast to integer cast to text
 
 SELECT id FROM users WHERE email = CAST(CAST('secret' AS text) AS varchar)
 => SELECT id FROM public.users WHERE email = CAST(CAST(«users.email as varchar 'secret'» AS pg_catalog.bytea) AS pg_catalog.bytea)

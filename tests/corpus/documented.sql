@@ -34,6 +34,9 @@ SELECT email, name AS n FROM users WHERE id = 5
 1: users.email from users.2
 2: users.name from users.3
 
+INSERT INTO notes (labels) VALUES (ARRAY['a', NULL]::text[])
+=> INSERT INTO public.notes (labels) VALUES («notes.labels store as 1009 '{"a",NULL}'»::pg_catalog.bytea)
+
 SELECT ssn FROM users WHERE id = 5
 => SELECT ssn FROM public.users WHERE id = 5
 1: users.ssn from users.4
@@ -92,6 +95,9 @@ SELECT id FROM users WHERE ssn IN ('a', 'b')
 
 SELECT id FROM users WHERE ssn IS DISTINCT FROM $1
 => refuse 0A000 at 28: column public.users.ssn is encrypted as randomized, so IS DISTINCT FROM cannot be carried out on it
+
+SELECT id FROM users WHERE active AND id < 100 OR active IS NOT FALSE
+=> SELECT id FROM public.users WHERE (active = «users.active as bool 'true'») AND id < 100 OR (active = «users.active as bool 'true'») IS NOT FALSE
 
 --! # JOIN, USING, `IN (SELECT ...)` on columns of one context
 --! Columns that meet need one key, one mode, one context and one declared type in the policy.
@@ -250,6 +256,10 @@ SELECT CASE WHEN id = 1 THEN email ELSE NULL END FROM users
 SELECT CASE WHEN email = 'a' THEN 1 ELSE 2 END FROM users
 => SELECT CASE WHEN email = «users.email 'a'» THEN 1 ELSE 2 END FROM public.users
 
+UPDATE users SET email = (CASE WHEN id = $1 THEN $2 WHEN id = 2 THEN 'b' ELSE NULL END)::text WHERE id IN ($1, 2)
+=> UPDATE public.users SET email = (CASE WHEN id = $1 THEN $2 WHEN id = 2 THEN «users.email store as text 'b'» ELSE NULL::pg_catalog.bytea END)::pg_catalog.bytea WHERE id IN ($1, 2)
+$2: users.email store as text
+
 SELECT coalesce(u.email, c.user_email) FROM users u LEFT JOIN customers c ON c.id = u.id
 => SELECT coalesce(u.email, c.user_email) FROM public.users u LEFT JOIN public.customers c ON c.id = u.id
 1: users.email from nowhere
@@ -340,6 +350,16 @@ $1: users.born as date
 SELECT id FROM users WHERE email::varchar = $1
 => SELECT id FROM public.users WHERE email::pg_catalog.bytea = $1
 $1: users.email as text
+
+SELECT id FROM users WHERE name = $1::varchar(20) OR born = '2024-02-29 10:00'::timestamp::date
+=> SELECT id FROM public.users WHERE name = $1::pg_catalog.bytea OR born = «users.born as timestamp cast to timestamp without time zone cast to date '2024-02-29 10:00'»::pg_catalog.bytea::pg_catalog.bytea
+$1: users.name as varchar cast to character varying(20)
+
+SELECT mood::text, age::bigint, name::varchar(100) FROM users
+=> SELECT mood::pg_catalog.bytea, age::pg_catalog.bytea, name::pg_catalog.bytea FROM public.users
+1: users.mood from users.9
+2: users.age from users.7
+3: users.name from users.3
 
 SELECT born::text FROM users
 => refuse 0A000 at 8: encrypted column public.users.born cannot be cast to TEXT

@@ -84,7 +84,7 @@ $1: users.email
 INSERT INTO "public"."users" ("email","mood") VALUES ($1,CAST($2::text AS "public"."mood")) RETURNING "public"."users"."id", "public"."users"."email"
 => INSERT INTO "public"."users" ("email","mood") VALUES ($1,CAST($2::pg_catalog.bytea AS pg_catalog.bytea)) RETURNING "public"."users"."id", "public"."users"."email"
 $1: users.email store
-$2: users.mood store as 16500
+$2: users.mood store as text cast to text cast to public.mood
 2: users.email from users.2
 
 SELECT "t1"."id", "t1"."email" FROM "public"."users" AS "t1" WHERE "t1"."email" IN ($1,$2,$3)

@@ -128,7 +128,7 @@ INSERT INTO notes (labels) VALUES ($1::text[])
 $1: notes.labels store as 1009
 
 INSERT INTO notes (labels) VALUES (ARRAY['a','b'])
-=> refuse 0A000 at 46: only a constant, a parameter or a column that is encrypted alike can be stored in encrypted column public.notes.labels
+=> INSERT INTO public.notes (labels) VALUES («notes.labels store as 1009 '{"a","b"}'»)
 
 INSERT INTO notes (data) VALUES ($1::jsonb)
 => INSERT INTO public.notes (data) VALUES ($1::pg_catalog.bytea)

@@ -271,8 +271,13 @@ pub(crate) enum How {
 
 /// Sends a statement with its parameters, and collects the answer.
 pub(crate) fn ask(client: &mut RawClient, how: How, sql: &str, values: &[Option<&str>]) -> Answer {
+    answer(&frames(client, how, sql, values))
+}
+
+/// Sends a statement with its parameters; what comes back.
+pub(crate) fn frames(client: &mut RawClient, how: How, sql: &str, values: &[Option<&str>]) -> Vec<Frame> {
     let bytes: Vec<Option<&[u8]>> = values.iter().map(|v| v.map(str::as_bytes)).collect();
-    let frames = match how {
+    match how {
         How::Simple => client.query(&inline(sql, values)),
         How::Text | How::Binary => {
             client.send(&message::flight(sql, &[], &bytes, u16::from(how == How::Binary)));
@@ -290,7 +295,7 @@ pub(crate) fn ask(client: &mut RawClient, how: How, sql: &str, values: &[Option<
             let mut frames = client.read_until_ready();
             // The server finds some faults only when it plans, which is at Bind; the proxy finds them at Parse.
             if frames.iter().any(|f| f.tag == b'E') {
-                return Answer::of(&frames);
+                return frames;
             }
             let run = [
                 message::bind("", "st", &[], &bytes, &[]),
@@ -302,8 +307,12 @@ pub(crate) fn ask(client: &mut RawClient, how: How, sql: &str, values: &[Option<
             frames.extend(client.read_until_ready());
             frames
         }
-    };
-    let mut answer = Answer::of(&frames);
+    }
+}
+
+/// The answer in what [`frames`] gave.
+pub(crate) fn answer(frames: &[Frame]) -> Answer {
+    let mut answer = Answer::of(frames);
     answer.status = answer.status.split_off(answer.status.len().saturating_sub(1));
     answer
 }

@@ -9,6 +9,7 @@
 )]
 
 mod analysis;
+mod constructs;
 mod ddl;
 mod driver;
 mod fixture;

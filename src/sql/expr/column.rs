@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{AccessExpr, Array, CastKind, DataType, Expr, Ident, Subscript};
+use sqlparser::ast::{AccessExpr, Array, CastKind, DataType, Expr, Function, Ident, Subscript};
+use sqlparser::tokenizer::Span;
 
 use super::constant::strip;
 use crate::catalog::{Class, Storage};
@@ -13,6 +14,9 @@ use crate::sql::refusal::Reason;
 use crate::sql::scope::{Columns, Env, Found, Scope};
 use crate::sql::typename::{self, Modifier, TypeName};
 use crate::sql::types::{Ty, bare};
+
+/// Modifiers of lengths count the header of a variable-length value.
+const VARHDRSZ: i32 = 4;
 
 impl Analyzer<'_> {
     pub(super) fn identifier(&mut self, ident: &Ident, env: &Env<'_>) -> Ty {
@@ -105,6 +109,7 @@ impl Analyzer<'_> {
 
     /// A cast of what is not a constant.
     pub(super) fn cast(&mut self, kind: &CastKind, expr: &Expr, data_type: &DataType, env: &Env<'_>) -> Ty {
+        let before = self.constants.len();
         let inner = self.expr(expr, env);
         if let Expr::Array(_) = strip(expr)
             && let Ty::Array(element) = &inner
@@ -113,16 +118,17 @@ impl Analyzer<'_> {
         {
             if target.is_array {
                 // Elements that are constants have their types by this cast.
-                for constant in &mut self.constants {
+                for constant in self.constants.iter_mut().skip(before) {
                     if first <= constant.tokens.start
                         && constant.tokens.end <= last
                         && constant.casts.is_empty()
                     {
-                        let target = TypeName { is_array: false, tokens: 0..0, ..target.clone() };
-                        constant.casts.push(Cast { target, is_prefix: false });
+                        let target = TypeName { is_array: false, ..target.clone() };
+                        constant.casts.push(Cast { target, is_prefix: false, is_outer: true });
                     }
                 }
-                self.later_casts.push((Ty::clone(element), Cast { target, is_prefix: false }));
+                self.later_casts
+                    .push((Ty::clone(element), Cast { target, is_prefix: false, is_outer: false }));
                 return inner;
             }
             self.plain(&inner, "this cast");
@@ -130,23 +136,23 @@ impl Analyzer<'_> {
         }
         let resolved = self.inference.resolve(&inner);
         if let Ty::Var(_) = resolved
-            && let Some(tokens) = self.column_tokens(expr)
+            && let Some(tokens) = self.expr_tokens(expr)
             && let Some((target, _)) = self.cast_target(kind, tokens)
             && !target.is_array
         {
-            self.later_casts.push((inner.clone(), Cast { target, is_prefix: false }));
+            self.later_casts.push((inner.clone(), Cast { target, is_prefix: false, is_outer: false }));
             return inner;
         }
         if let Ty::Sealed(class) = &resolved
-            && let Some(tokens) = self.column_tokens(expr)
+            && let Some(tokens) = self.expr_tokens(expr)
             && let Some((target, _)) = self.cast_target(kind, tokens)
-            && let Some(ty) = unchanged(&class.ty, &target)
+            && let Some(ty) = self.unchanged(class, &target)
         {
             // Text stays text: the cast can stay too, as it does in views.
             if !(class.storage == Storage::Text
                 && matches!(target.oid, Some(typename::TEXT | typename::VARCHAR)))
             {
-                self.later_casts.push((resolved.clone(), Cast { target, is_prefix: false }));
+                self.later_casts.push((resolved.clone(), Cast { target, is_prefix: false, is_outer: false }));
             }
             return Ty::Sealed(Arc::new(Class { ty, ..Class::clone(class) }));
         }
@@ -158,24 +164,88 @@ impl Analyzer<'_> {
         Ty::Plain
     }
 
-    /// The tokens of a column's name, parentheses around it included.
-    pub(super) fn column_tokens(&self, expr: &Expr) -> Option<std::ops::Range<usize>> {
+    /// The type of an encrypted column behind a cast that changes none of its values; `None` if it may change some.
+    fn unchanged(&self, class: &Class, target: &TypeName) -> Option<Type> {
+        let column = &class.ty;
+        let oid = target.oid.filter(|_| !target.is_array)?;
+        let length = column.modifier - VARHDRSZ;
+        match (&column.base, oid, target.modifier) {
+            (Base::Text | Base::Varchar | Base::Enum(_), typename::TEXT, Modifier::None) => {
+                Some(Type::plain(Base::Text))
+            }
+            (Base::Varchar, typename::VARCHAR, Modifier::None) => Some(column.clone()),
+            (Base::Text | Base::Enum(_), typename::VARCHAR, Modifier::None) => {
+                Some(Type::plain(Base::Varchar))
+            }
+            (Base::Varchar, typename::VARCHAR, Modifier::Length(wider)) if column.modifier != -1 => {
+                let wider = i32::try_from(wider).ok().filter(|wider| *wider >= length)?;
+                Some(Type { modifier: wider + VARHDRSZ, ..column.clone() })
+            }
+            (Base::Int2 | Base::Int4, typename::INT8, Modifier::None) => Some(Type::plain(Base::Int8)),
+            (Base::Int2, typename::INT4, Modifier::None) => Some(Type::plain(Base::Int4)),
+            (Base::Float4, typename::FLOAT8, Modifier::None) => Some(Type::plain(Base::Float8)),
+            (base, oid, Modifier::None) => {
+                (base.oid() == oid && column.modifier == -1).then(|| column.clone())
+            }
+            (_, _, Modifier::Length(_) | Modifier::Other) => None,
+        }
+    }
+
+    /// The tokens of a column's name, a CASE or a call like that of COALESCE, parentheses and casts around it
+    /// included.
+    pub(in crate::sql) fn expr_tokens(&self, expr: &Expr) -> Option<std::ops::Range<usize>> {
+        let index = |span: Span| {
+            let range = Parsed::range(span)?;
+            self.parsed.lexemes().binary_search_by_key(&range.start, |lexeme| lexeme.start).ok()
+        };
         let (first, last) = match expr {
             Expr::Nested(inner) => {
-                let tokens = self.column_tokens(inner)?;
+                let tokens = self.expr_tokens(inner)?;
                 let open = tokens.start.checked_sub(1);
                 let closed = self.is_symbol(open, b'(') && self.is_symbol(Some(tokens.end), b')');
                 return closed.then_some(tokens.start - 1..tokens.end + 1);
             }
-            Expr::Identifier(ident) => (ident, ident),
-            Expr::CompoundIdentifier(parts) => (parts.first()?, parts.last()?),
+            Expr::Cast { kind, expr, .. } => {
+                let tokens = self.expr_tokens(expr)?;
+                return self.cast_tokens(kind, &tokens).map(|(_, tokens)| tokens);
+            }
+            Expr::Identifier(ident) => (index(ident.span)?, index(ident.span)?),
+            Expr::CompoundIdentifier(parts) => (index(parts.first()?.span)?, index(parts.last()?.span)?),
+            Expr::Case { case_token, end_token, .. } => {
+                let (first, last) = (index(case_token.0.span)?, index(end_token.0.span)?);
+                if !self.is_word(Some(first), "case") || !self.is_word(Some(last), "end") {
+                    return None;
+                }
+                (first, last)
+            }
+            Expr::Function(Function { name, filter: None, over: None, within_group, .. })
+                if within_group.is_empty() =>
+            {
+                let (first, last) = (name.0.first()?.as_ident()?, name.0.last()?.as_ident()?);
+                (index(first.span)?, self.closing(index(last.span)? + 1)?)
+            }
             _ => return None,
         };
-        let index = |ident: &Ident| {
-            let range = Parsed::range(ident.span)?;
-            self.parsed.lexemes().binary_search_by_key(&range.start, |lexeme| lexeme.start).ok()
-        };
-        Some(index(first)?..index(last)? + 1)
+        Some(first..last + 1)
+    }
+
+    /// The parenthesis that closes the one at a token.
+    fn closing(&self, open: usize) -> Option<usize> {
+        if !self.is_symbol(Some(open), b'(') {
+            return None;
+        }
+        let mut depth = 0usize;
+        for (index, lexeme) in self.parsed.lexemes().iter().enumerate().skip(open) {
+            if lexeme.is_symbol(b'(') {
+                depth += 1;
+            } else if lexeme.is_symbol(b')') {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(index);
+                }
+            }
+        }
+        None
     }
 
     /// The tokens of an array constructor, parentheses around it included.
@@ -229,17 +299,6 @@ impl Analyzer<'_> {
             }
         }
         ty
-    }
-}
-
-/// The type of an encrypted column behind a cast that changes none of its values; `None` if it may change some.
-pub(super) fn unchanged(column: &Type, target: &TypeName) -> Option<Type> {
-    let oid = target.oid.filter(|_| !target.is_array && target.modifier == Modifier::None)?;
-    match (&column.base, oid) {
-        (Base::Text | Base::Varchar, typename::TEXT) => Some(Type { base: Base::Text, modifier: -1 }),
-        (Base::Varchar, typename::VARCHAR) => Some(column.clone()),
-        (Base::Text, typename::VARCHAR) => Some(Type { base: Base::Varchar, modifier: -1 }),
-        (base, oid) => (base.oid() == oid && column.modifier == -1).then(|| column.clone()),
     }
 }
 

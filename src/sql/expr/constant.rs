@@ -47,7 +47,7 @@ impl Analyzer<'_> {
                 let (target, tokens) = self.cast_target(kind, tokens)?;
                 let constant_ref = self.constants.get_mut(constant)?;
                 constant_ref.tokens = tokens;
-                constant_ref.casts.push(Cast { target, is_prefix: false });
+                constant_ref.casts.push(Cast { target, is_prefix: false, is_outer: false });
                 Some(constant)
             }
             Expr::TypedString(TypedString { data_type: _, value, uses_odbc_syntax: _ }) => {
@@ -80,17 +80,31 @@ impl Analyzer<'_> {
         self.ignore(&target);
         let constant_ref = self.constants.get_mut(constant)?;
         constant_ref.tokens = target.tokens.start..constant_ref.tokens.end;
-        constant_ref.casts.push(Cast { target, is_prefix: true });
+        constant_ref.casts.push(Cast { target, is_prefix: true, is_outer: false });
         Some(constant)
     }
 
     /// The type of a cast of the expression at these tokens, and the tokens of the whole cast.
-    pub(super) fn cast_target(
+    pub(in crate::sql) fn cast_target(
         &mut self,
         kind: &CastKind,
         tokens: std::ops::Range<usize>,
     ) -> Option<(TypeName, std::ops::Range<usize>)> {
-        let found = match kind {
+        let found = self.cast_tokens(kind, &tokens);
+        match &found {
+            Some((target, _)) => self.ignore(target),
+            None => self.not_understood("a cast to a type that is not understood"),
+        }
+        found
+    }
+
+    /// The same, if it is one.
+    pub(super) fn cast_tokens(
+        &self,
+        kind: &CastKind,
+        tokens: &std::ops::Range<usize>,
+    ) -> Option<(TypeName, std::ops::Range<usize>)> {
+        match kind {
             CastKind::DoubleColon => {
                 let colons = self.lexeme(tokens.end).is_some_and(|l| l.kind == LexemeKind::DoubleColon);
                 let target = self.type_at(tokens.end + 1).filter(|_| colons);
@@ -108,12 +122,7 @@ impl Analyzer<'_> {
                 cast.zip(target).map(|(cast, target)| (target.clone(), cast..target.tokens.end + 1))
             }
             CastKind::TryCast | CastKind::SafeCast => None,
-        };
-        match &found {
-            Some((target, _)) => self.ignore(target),
-            None => self.not_understood("a cast to a type that is not understood"),
         }
-        found
     }
 
     pub(in crate::sql) fn type_at(&self, start: usize) -> Option<TypeName> {
@@ -159,7 +168,7 @@ pub(in crate::sql) fn is_constant(expr: &Expr) -> bool {
     }
 }
 
-pub(super) fn strip(expr: &Expr) -> &Expr {
+pub(in crate::sql) fn strip(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => strip(inner),
         other => other,

@@ -50,6 +50,9 @@ impl Analyzer<'_> {
             FunctionArguments::List(list) => {
                 for arg in &list.args {
                     match argument(arg) {
+                        FunctionArgExpr::Expr(expr) if is_boolean_aggregate(own.as_deref()) => {
+                            self.truth(expr, env, &format!("function {shown}"));
+                        }
                         FunctionArgExpr::Expr(expr) => types.push(self.expr(expr, env)),
                         FunctionArgExpr::Wildcard => {}
                         FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::WildcardWithOptions(_) => {
@@ -293,6 +296,10 @@ impl Analyzer<'_> {
             self.plain(ty, "a row");
         }
     }
+}
+
+fn is_boolean_aggregate(function: Option<&str>) -> bool {
+    matches!(function, Some("bool_and" | "bool_or" | "every"))
 }
 
 /// The expression of an argument, named or not.

@@ -4,14 +4,18 @@ mod column;
 mod constant;
 mod function;
 
-pub(super) use constant::is_constant;
+pub(super) use constant::{is_constant, strip};
 pub(super) use function::argument;
-use sqlparser::ast::{Array, BinaryOperator, CaseWhen, Expr, InTarget, Interval, Query};
+use sqlparser::ast::{
+    Array, BinaryOperator, CaseWhen, Expr, Function, FunctionArgExpr, FunctionArguments, InTarget, Interval,
+    Query, UnaryOperator,
+};
 
 use super::analysis::Analyzer;
 use super::refusal::Reason;
 use super::scope::Env;
 use super::types::{Meeting, Ty};
+use crate::datum::Base;
 
 /// Stack that has to be left before one more level, and the size of the next piece.
 const STACK_LEFT: usize = 128 * 1024;
@@ -52,14 +56,45 @@ impl Analyzer<'_> {
     /// A condition: WHERE, ON, HAVING, FILTER, WHEN.
     pub(super) fn condition(&mut self, expr: Option<&Expr>, env: &Env<'_>, construct: &str) {
         if let Some(expr) = expr {
-            self.plain_expr(expr, env, construct);
+            self.truth(expr, env, construct);
         }
     }
 
+    /// A boolean that decides something. An encrypted one is compared with the sealed true.
+    pub(in crate::sql) fn truth(&mut self, expr: &Expr, env: &Env<'_>, construct: &str) {
+        let ty = self.expr(expr, env);
+        if let Ty::Sealed(class) = self.inference.resolve(&ty)
+            && class.ty.base == Base::Bool
+            && let Some(bytes) = self.expr_tokens(expr).and_then(|tokens| self.bytes(&tokens))
+        {
+            self.comparable(&ty, Meeting::Equality, construct);
+            self.truths.push((bytes, class));
+            return;
+        }
+        self.plain(&ty, construct);
+    }
+
+    fn truths<'e>(
+        &mut self,
+        exprs: impl IntoIterator<Item = &'e Expr>,
+        env: &Env<'_>,
+        construct: &str,
+    ) -> Ty {
+        for expr in exprs {
+            self.truth(expr, env, construct);
+        }
+        Ty::Plain
+    }
+
     fn compare(&mut self, left: &Expr, right: &Expr, env: &Env<'_>, how: Meeting, construct: &str) -> Ty {
+        let first = self.constants.len();
+        let are_constants = is_constant(left) && is_constant(right);
         let left = self.expr(left, env);
         let at = self.at;
         let right = self.expr(right, env);
+        if are_constants {
+            self.constants.iter_mut().skip(first).for_each(|constant| constant.is_condition = true);
+        }
         if self.inference.sealed_in(&left).is_some() {
             self.at = at;
         }
@@ -98,11 +133,9 @@ impl Analyzer<'_> {
                 }
                 Ty::Plain
             }
-            Expr::IsTrue(inner) | Expr::IsNotTrue(inner) => self.plain_exprs([&**inner], env, "IS TRUE"),
-            Expr::IsFalse(inner) | Expr::IsNotFalse(inner) => self.plain_exprs([&**inner], env, "IS FALSE"),
-            Expr::IsUnknown(inner) | Expr::IsNotUnknown(inner) => {
-                self.plain_exprs([&**inner], env, "IS UNKNOWN")
-            }
+            Expr::IsTrue(inner) | Expr::IsNotTrue(inner) => self.truths([&**inner], env, "IS TRUE"),
+            Expr::IsFalse(inner) | Expr::IsNotFalse(inner) => self.truths([&**inner], env, "IS FALSE"),
+            Expr::IsUnknown(inner) | Expr::IsNotUnknown(inner) => self.truths([&**inner], env, "IS UNKNOWN"),
             Expr::IsDistinctFrom(left, right) => {
                 self.compare(left, right, env, Meeting::Equality, "IS DISTINCT FROM")
             }
@@ -110,6 +143,7 @@ impl Analyzer<'_> {
                 self.compare(left, right, env, Meeting::Equality, "IS NOT DISTINCT FROM")
             }
             Expr::BinaryOp { left, op, right } => self.binary(left, op, right, env),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => self.truths([&**expr], env, "NOT"),
             Expr::UnaryOp { op, expr } => self.plain_exprs([&**expr], env, &format!("operator {op}")),
             Expr::In { expr, target, negated: _, global } => {
                 self.foreign(*global, "GLOBAL IN");
@@ -192,10 +226,7 @@ impl Analyzer<'_> {
             }
             Expr::Interval(Interval { value, .. }) => self.plain_exprs([&**value], env, "INTERVAL"),
             Expr::GroupingSets(sets) | Expr::Cube(sets) | Expr::Rollup(sets) => {
-                for expr in sets.iter().flatten() {
-                    let ty = self.expr(expr, env);
-                    self.comparable(&ty, Meeting::Equality, "GROUP BY");
-                }
+                sets.iter().flatten().for_each(|expr| self.grouping_set(expr, env));
                 Ty::Plain
             }
             Expr::JsonAccess { .. }
@@ -219,21 +250,38 @@ impl Analyzer<'_> {
         }
     }
 
+    /// An expression in GROUPING SETS, where ROLLUP and CUBE look like functions.
+    fn grouping_set(&mut self, expr: &Expr, env: &Env<'_>) {
+        if let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = expr
+            && matches!(name.to_string().as_str(), "rollup" | "cube" | "ROLLUP" | "CUBE")
+        {
+            for arg in &list.args {
+                match argument(arg) {
+                    FunctionArgExpr::Expr(expr) => self.grouping_set(expr, env),
+                    FunctionArgExpr::QualifiedWildcard(_)
+                    | FunctionArgExpr::Wildcard
+                    | FunctionArgExpr::WildcardWithOptions(_) => self.not_understood("* as an argument"),
+                }
+            }
+            return;
+        }
+        let ty = self.expr(expr, env);
+        self.comparable(&ty, Meeting::Equality, "GROUP BY");
+    }
+
     fn binary(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr, env: &Env<'_>) -> Ty {
         match comparison(op) {
             Some(how) => self.compare(left, right, env, how, &format!("operator {op}")),
-            None => {
-                let construct = match op {
-                    BinaryOperator::And => "AND".to_owned(),
-                    BinaryOperator::Or => "OR".to_owned(),
-                    op => format!("operator {op}"),
-                };
-                self.plain_exprs([left, right], env, &construct)
-            }
+            None => match op {
+                BinaryOperator::And => self.truths([left, right], env, "AND"),
+                BinaryOperator::Or => self.truths([left, right], env, "OR"),
+                op => self.plain_exprs([left, right], env, &format!("operator {op}")),
+            },
         }
     }
 
     fn membership(&mut self, expr: &Expr, target: &InTarget, env: &Env<'_>) -> Ty {
+        let start = self.constants.len();
         let left = self.expr(expr, env);
         let at = self.at;
         match target {
@@ -243,6 +291,9 @@ impl Analyzer<'_> {
                     let item = self.expr(item, env);
                     self.at = if self.inference.sealed_in(&left).is_some() { at } else { self.at };
                     self.meet(&left, &item, Meeting::Equality, "IN");
+                }
+                if is_constant(expr) {
+                    self.constants.iter_mut().skip(start).for_each(|constant| constant.is_condition = true);
                 }
                 if items.iter().filter(|item| is_constant(item)).count() > 1 {
                     self.constants.iter_mut().skip(first).for_each(|constant| constant.is_listed = true);
@@ -327,7 +378,7 @@ impl Analyzer<'_> {
                     let condition = self.expr(condition, env);
                     self.meet(operand, &condition, Meeting::Equality, "CASE");
                 }
-                None => self.plain_expr(condition, env, "CASE"),
+                None => self.truth(condition, env, "CASE"),
             }
             results.push(self.expr(then, env));
         }

@@ -2,7 +2,8 @@
 
 use sqlparser::ast::{
     FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, TableAlias, TableFactor,
-    TableFunctionArgs, TableSampleKind, TableWithJoins,
+    TableFunctionArgs, TableSample, TableSampleKind, TableSampleModifier, TableSampleQuantity,
+    TableSampleSeed, TableSampleSeedModifier, TableWithJoins,
 };
 
 use crate::sql::analysis::{Analyzer, Named};
@@ -65,7 +66,7 @@ impl Analyzer<'_> {
             JoinConstraint::On(condition) => {
                 let from = left.and(right);
                 let scope = Scope { from: &from, outer: env.outer };
-                self.plain_expr(condition, &Env { outer: Some(&scope), ctes: env.ctes.clone() }, "ON");
+                self.truth(condition, &Env { outer: Some(&scope), ctes: env.ctes.clone() }, "ON");
                 from
             }
             JoinConstraint::Using(columns) => {
@@ -170,7 +171,7 @@ impl Analyzer<'_> {
                     || json_path.is_some()
                     || !index_directives.is_empty();
                 self.foreign(foreign, "an item of FROM that PostgreSQL does not have");
-                self.sample(sample.as_ref());
+                self.sample(sample.as_ref(), env);
                 if let Some(TableFunctionArgs { args, settings }) = args {
                     self.foreign(settings.is_some(), "SETTINGS");
                     return self.function_item(name, args, *with_ordinality, alias.as_ref(), &lateral);
@@ -179,7 +180,7 @@ impl Analyzer<'_> {
                 self.relation_item(name, alias.as_ref(), env)
             }
             TableFactor::Derived { lateral: is_lateral, subquery, alias, sample } => {
-                self.sample(sample.as_ref());
+                self.sample(sample.as_ref(), env);
                 let columns = self.query(subquery, if *is_lateral { &lateral } else { env });
                 self.settle(&columns);
                 self.aliased(columns, alias.as_ref(), "")
@@ -240,8 +241,34 @@ impl Analyzer<'_> {
         }
     }
 
-    pub(super) fn sample(&mut self, sample: Option<&TableSampleKind>) {
-        self.foreign(sample.is_some(), "TABLESAMPLE");
+    pub(super) fn sample(&mut self, sample: Option<&TableSampleKind>, env: &Env<'_>) {
+        let Some(TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) =
+            sample
+        else {
+            return;
+        };
+        let TableSample { modifier, name, quantity, seed, bucket, offset } = &**sample;
+        let TableSampleModifier::TableSample = modifier else {
+            return self.not_understood("SAMPLE");
+        };
+        let is_foreign = bucket.is_some() || offset.is_some() || name.is_none();
+        self.foreign(is_foreign, "a clause of TABLESAMPLE that PostgreSQL does not have");
+        if let Some(TableSampleQuantity { parenthesized, value, unit }) = quantity {
+            self.foreign(
+                !parenthesized || unit.is_some(),
+                "a form of TABLESAMPLE that PostgreSQL does not have",
+            );
+            self.plain_expr(value, env, "TABLESAMPLE");
+        }
+        if let Some(TableSampleSeed { modifier, value }) = seed {
+            let is_foreign = !matches!(modifier, TableSampleSeedModifier::Repeatable);
+            self.foreign(is_foreign, "SEED");
+            if let Some(constant) = self.constant(value, None)
+                && let Some(ty) = self.constants.get(constant).map(|constant| constant.ty.clone())
+            {
+                self.plain(&ty, "TABLESAMPLE");
+            }
+        }
     }
 
     /// A relation or a table of WITH as an item of FROM.

@@ -6,7 +6,7 @@ use sqlparser::ast::{
 };
 
 use crate::sql::analysis::Analyzer;
-use crate::sql::expr::is_constant;
+use crate::sql::expr::{is_constant, strip};
 use crate::sql::refusal::Reason;
 use crate::sql::scope::{Column, Columns, Env, Found, From, Origin, Physical};
 use crate::sql::typename::{BYTEA, TEXT, VARCHAR};
@@ -22,6 +22,7 @@ impl Analyzer<'_> {
                     let name = output_name(expr).unwrap_or_else(|| "?column?".to_owned());
                     let before = self.constants.len();
                     columns.list.push(self.output(name, expr, env));
+                    self.name_of_cast(expr, columns.list.last());
                     if is_constant(expr)
                         && let Some(constant) = self.constants.get_mut(before)
                     {
@@ -62,6 +63,16 @@ impl Analyzer<'_> {
             }
         }
         columns
+    }
+
+    /// PostgreSQL names what has no name by its cast, which may become another one.
+    fn name_of_cast(&mut self, expr: &Expr, column: Option<&Column>) {
+        let is_cast = matches!(strip(expr), Expr::Cast { .. }) && !is_constant(expr);
+        if let (true, Some((name, false)), Some(column)) = (is_cast, named(expr), column)
+            && let Some(tokens) = self.expr_tokens(expr)
+        {
+            self.named_by_cast.push((column.ty.clone(), tokens.end, name));
+        }
     }
 
     pub(super) fn star(&mut self, options: &WildcardAdditionalOptions) {

@@ -213,7 +213,8 @@ fn used(usage: &Use) -> String {
         Some(name) => format!(" as {name}"),
         None => format!(" as {oid}"),
     });
-    format!("{}{purpose}{}", short(&usage.class), source.unwrap_or_default())
+    let casts: String = usage.casts.iter().map(|ty| format!(" cast to {ty}")).collect();
+    format!("{}{purpose}{}{casts}", short(&usage.class), source.unwrap_or_default())
 }
 
 fn short(class: &Class) -> String {

@@ -1,15 +1,17 @@
 //! From what is known of each constant and parameter to edits and roles.
 
-use std::collections::{BTreeMap, HashMap};
+mod array;
+mod echo;
+mod written;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::analysis::{Analyzer, Cast, Constant, ConstantKind};
 use super::lex::{self, LexemeKind, Number};
 use super::refusal::Reason;
-use super::typename::{
-    self, BOOL, BPCHAR, FLOAT4, FLOAT8, INT2, INT4, INT8, Modifier, NUMERIC, TEXT, VARCHAR,
-};
-use super::types::{Ty, Var, joins_as_constant};
+use super::typename::{self, BOOL, TEXT, VARCHAR};
+use super::types::{Ty, joins_as_constant};
 use super::{Edit, OutputValue, Parameter, Replacement, Use};
 use crate::catalog::{Class, Storage};
 use crate::datum::{Base, Oid, Purpose, Type};
@@ -27,6 +29,20 @@ enum Role {
     Plain,
     Value(Arc<Class>),
     Array(Arc<Class>),
+}
+
+impl Role {
+    /// What only stands beside a column in the result of an expression has no length: PostgreSQL drops a length where
+    /// expressions become one. (What is stored has it all the same.)
+    fn unlimited(self, only_read: bool) -> Self {
+        match self {
+            Self::Value(class) if only_read && class.bare && class.ty.base == Base::Varchar => {
+                let ty = Type { modifier: -1, ..class.ty.clone() };
+                Self::Value(Arc::new(Class { ty, ..Class::clone(&class) }))
+            }
+            other => other,
+        }
+    }
 }
 
 impl Analyzer<'_> {
@@ -115,22 +131,25 @@ impl Analyzer<'_> {
         let mut edits = Vec::new();
         let mut parameters = BTreeMap::new();
         let constants = std::mem::take(&mut self.constants);
-        let sources = self.sources(&constants);
-        for (constant, source) in constants.iter().zip(&sources) {
-            if let (Ty::Var(var), Ok(Some(source))) = (&constant.ty, source) {
-                self.constant_types.entry(self.inference.root(*var)).or_insert(*source);
+        self.seal_echoes(&constants);
+        let all = self.written(&constants);
+        for (constant, written) in constants.iter().zip(&all) {
+            if let (Ty::Var(var), Ok(written)) = (&constant.ty, written)
+                && let Some(ty) = written.ty
+            {
+                self.constant_types.entry(self.inference.root(*var)).or_insert(ty);
             }
         }
-        for (constant, source) in constants.iter().zip(&sources) {
+        for (constant, written) in constants.iter().zip(&all) {
             self.at = Some(constant.range.start);
-            let role = self.role(&constant.ty);
+            let role = self.role(&constant.ty).unlimited(!self.stores);
             let (class, is_array) = match &role {
                 Role::Plain => continue,
                 Role::Value(class) => (class, matches!(class.ty.base, Base::Array(_))),
                 Role::Array(class) => (class, true),
             };
-            let element = match source {
-                Ok(source) => *source,
+            let written = match written {
+                Ok(written) => written,
                 Err(target) => {
                     self.refuse(Reason::CastOfConstant {
                         column: class.column.clone(),
@@ -144,13 +163,16 @@ impl Analyzer<'_> {
                 self.refuse(Reason::CastOfConstant { column: class.column.clone(), target });
                 continue;
             }
-            let source = match &role {
-                Role::Value(_) if is_array => match element {
-                    Some(element) => typename::array_of(element),
-                    None => None,
-                },
-                _ => element,
+            let is_value = matches!(role, Role::Value(_));
+            let Some(casts) = self.cast_types(written, class, is_array && is_value) else {
+                let target =
+                    constant.casts.last().map_or_else(|| "another type".to_owned(), |c| self.shown(c));
+                self.refuse(Reason::CastOfConstant { column: class.column.clone(), target });
+                continue;
             };
+            let whole =
+                |oid: Option<Oid>| if is_array && is_value { oid.and_then(typename::array_of) } else { oid };
+            let (ty, source) = (whole(written.ty), whole(written.source()));
             let purpose = match &constant.ty {
                 Ty::Var(var) if !self.inference.is_stored(*var) => Purpose::Compare,
                 _ => Purpose::Store,
@@ -159,19 +181,20 @@ impl Analyzer<'_> {
                 (None, ConstantKind::Parameter(_), Purpose::Compare) => compared_as(&class.ty.base, constant),
                 (source, _, _) => source,
             };
+            let ty = ty.or(source);
             let (beside_column, leads) = match &constant.ty {
                 Ty::Var(var) => (self.inference.is_beside_column(*var), self.inference.leads_column(*var)),
                 _ => (false, false),
             };
             if beside_column
                 && constant.kind != ConstantKind::Null
-                && !joins_as_constant(&class.ty, source, leads)
+                && (!joins_as_constant(&class.ty, ty, leads) || !casts.is_empty())
             {
                 let construct = "CASE, COALESCE, VALUES or a set operation";
                 self.refuse(Reason::BesideColumn { column: class.column.clone(), construct });
                 continue;
             }
-            let usage = Use { class: Arc::clone(class), purpose, source };
+            let usage = Use { class: Arc::clone(class), purpose, source, casts };
             for cast in &constant.casts {
                 self.cast_edit(cast, class, matches!(role, Role::Array(_)), &mut edits);
             }
@@ -210,6 +233,16 @@ impl Analyzer<'_> {
                 self.cast_edit(&cast, &class, cast.target.is_array, &mut edits);
             }
         }
+        for (ty, end, name) in std::mem::take(&mut self.named_by_cast) {
+            let is_sealed = matches!(self.role(&ty), Role::Value(_) | Role::Array(_));
+            if let (true, Some(last)) = (is_sealed, end.checked_sub(1).and_then(|last| self.lexeme(last))) {
+                let replacement = Replacement::Text(alias(&name));
+                edits.push(Edit { range: last.end..last.end, replacement });
+            }
+        }
+        for (range, class) in std::mem::take(&mut self.truths) {
+            truth_edits(range, class, &mut edits);
+        }
         self.constants = constants;
         Constants { edits, parameters }
     }
@@ -238,6 +271,18 @@ impl Analyzer<'_> {
     /// `'ada' IS NULL OR name = 'ada'`, or with a parameter for each of the two, nothing says what the first one is,
     /// and it is the value of an encrypted column all the same.
     pub(super) fn hide_null_tests(&self, constants: &mut Constants) {
+        let parameters =
+            self.constants.iter().filter_map(|constant| Some((constant.kind.parameter()?, constant)));
+        let mut used_otherwise = HashSet::new();
+        let mut casts = HashMap::new();
+        for (number, constant) in parameters {
+            if !constant.is_null_test {
+                used_otherwise.insert(number);
+            }
+            if let Some(cast) = constant.casts.first() {
+                casts.entry(number).or_insert(&cast.target);
+            }
+        }
         for constant in self.constants.iter().filter(|constant| constant.is_null_test) {
             // What has become known of it has another use.
             if !matches!(self.inference.resolve(&constant.ty), Ty::Var(_)) {
@@ -246,13 +291,11 @@ impl Analyzer<'_> {
             match constant.kind {
                 ConstantKind::Null | ConstantKind::Bool => continue,
                 ConstantKind::Parameter(number) => {
-                    let uses = || self.constants.iter().filter(|other| other.kind == constant.kind);
-                    let cast = uses().find_map(|other| other.casts.first()).map(|cast| &cast.target);
-                    let source = cast.map(|target| match (target.oid, target.is_array) {
+                    let source = casts.get(&number).map(|target| match (target.oid, target.is_array) {
                         (Some(element), true) => typename::array_of(element),
                         (oid, _) => oid,
                     });
-                    if !uses().all(|other| other.is_null_test) || source == Some(None) {
+                    if used_otherwise.contains(&number) || source == Some(None) {
                         continue;
                     }
                     constants.parameters.insert(number, Parameter::NullTest(source.flatten()));
@@ -288,129 +331,8 @@ impl Analyzer<'_> {
         Role::Plain
     }
 
-    /// The types that statements give to their constants, or the cast that cannot be carried out.
-    fn sources(&self, constants: &[Constant]) -> Vec<Result<Option<Oid>, String>> {
-        let mut own: Vec<_> = constants.iter().map(|constant| self.source(constant)).collect();
-        self.cast_later(constants, &mut own);
-        // In the output of a subquery, what is unknown takes the type of what it stands with, else text.
-        let mut of_group: HashMap<Var, Oid> = HashMap::new();
-        for (constant, source) in constants.iter().zip(&own) {
-            if let (Ty::Var(var), Ok(Some(source))) = (&constant.ty, source) {
-                of_group.entry(self.inference.root(*var)).or_insert(*source);
-            }
-        }
-        let settled = constants.iter().zip(own).map(|(constant, source)| match (&constant.ty, source) {
-            (Ty::Var(var), Ok(None))
-                if constant.kind != ConstantKind::Null && self.inference.is_text(*var) =>
-            {
-                Ok(Some(of_group.get(&self.inference.root(*var)).copied().unwrap_or(TEXT)))
-            }
-            (Ty::Var(var), Ok(None)) if matches!(constant.kind, ConstantKind::Parameter(_)) => {
-                Ok(of_group.get(&self.inference.root(*var)).copied().filter(|_| {
-                    // Another use of the same parameter has a cast.
-                    constants.iter().any(|other| other.kind == constant.kind && !other.casts.is_empty())
-                }))
-            }
-            (_, source) => source,
-        });
-        settled.collect()
-    }
-
-    /// A cast of a column that constants make is one of each of them. What was unknown is text by then, so a
-    /// string is read as the type is, and a parameter's value is known by the server as text.
-    fn cast_later(&self, constants: &[Constant], sources: &mut [Result<Option<Oid>, String>]) {
-        for (ty, cast) in self.later_casts.iter().filter(|(_, cast)| !cast.target.is_array) {
-            let Ty::Var(var) = ty else { continue };
-            let root = self.inference.root(*var);
-            for (constant, source) in constants.iter().zip(sources.iter_mut()) {
-                let same = matches!(constant.ty, Ty::Var(var) if self.inference.root(var) == root);
-                let Ok(from) = source else { continue };
-                if !same || constant.kind == ConstantKind::Null {
-                    continue;
-                }
-                let is_text = |oid: Oid| matches!(oid, TEXT | VARCHAR);
-                let shown = || self.shown(cast);
-                *source = match (cast.target.oid, cast.target.modifier, *from) {
-                    (Some(target), Modifier::None, Some(from))
-                        if from == target || (is_text(from) && is_text(target)) =>
-                    {
-                        Ok(Some(target))
-                    }
-                    (Some(target), Modifier::None, None)
-                        if is_text(target) || constant.kind == ConstantKind::String =>
-                    {
-                        Ok(Some(target))
-                    }
-                    _ => Err(shown()),
-                };
-            }
-        }
-    }
-
-    /// The type that a constant's token and casts give it: the types that PostgreSQL would see, as long as the
-    /// casts before the last change nothing.
-    fn source(&self, constant: &Constant) -> Result<Option<Oid>, String> {
-        let number = match constant.kind {
-            ConstantKind::Number => {
-                lex::number(&constant.lexeme, self.text, constant.range.start < constant.lexeme.start)
-            }
-            ConstantKind::String | ConstantKind::Bool | ConstantKind::Null | ConstantKind::Parameter(_) => {
-                None
-            }
-        };
-        let mut source = match (constant.kind, &number) {
-            (ConstantKind::Bool, _) => Some(BOOL),
-            (ConstantKind::Number, Some(Number::Int4(_))) => Some(INT4),
-            (ConstantKind::Number, Some(Number::Int8(_))) => Some(INT8),
-            (ConstantKind::Number, Some(Number::Numeric(_)) | None) => Some(NUMERIC),
-            (ConstantKind::String, _) if constant.is_national() => Some(BPCHAR),
-            (ConstantKind::String | ConstantKind::Null | ConstantKind::Parameter(_), _) => None,
-        };
-        for cast in &constant.casts {
-            let shown = || self.shown(cast);
-            let target = cast.target.oid.ok_or_else(shown)?;
-            let fits = |length: u32| {
-                let characters =
-                    lex::string_value(&constant.lexeme, self.text).map(|value| value.chars().count());
-                characters.is_some_and(|characters| characters <= length as usize)
-            };
-            match cast.target.modifier {
-                Modifier::None => {}
-                Modifier::Length(length) if constant.kind == ConstantKind::String && fits(length) => {}
-                Modifier::Length(_) | Modifier::Other if constant.kind == ConstantKind::Null => {}
-                Modifier::Length(_) | Modifier::Other => return Err(shown()),
-            }
-            let is_text = |oid: Oid| matches!(oid, TEXT | VARCHAR);
-            let keeps = match (source, &number) {
-                (None, _) => true,
-                (Some(from), _) if from == target || (is_text(from) && is_text(target)) => true,
-                // A string that is cast to text first is read as the type is; an enum's values are their labels
-                // in either format.
-                (Some(from), None) if is_text(from) => {
-                    constant.kind == ConstantKind::String || typename::name_of(target).is_none()
-                }
-                (Some(INT2 | INT4 | INT8), Some(_)) => {
-                    matches!(target, INT2 | INT4 | INT8 | NUMERIC | FLOAT4 | FLOAT8) || is_text(target)
-                }
-                (Some(NUMERIC), Some(Number::Numeric(_))) => matches!(target, FLOAT4 | FLOAT8),
-                (Some(BOOL), None) if constant.kind == ConstantKind::Bool => is_text(target),
-                (Some(_), _) => constant.kind == ConstantKind::Null,
-            };
-            if !keeps {
-                return Err(shown());
-            }
-            source = Some(target);
-        }
-        Ok(source)
-    }
-
-    fn shown(&self, cast: &Cast) -> String {
-        let bytes = self.bytes(&cast.target.tokens);
-        bytes.and_then(|bytes| self.text.get(bytes)).unwrap_or("another type").to_owned()
-    }
-
     /// The value of a literal as text.
-    pub(super) fn value(&self, constant: &Constant) -> String {
+    pub(in crate::sql) fn value(&self, constant: &Constant) -> String {
         let lexeme = &constant.lexeme;
         let written = || lexeme.text(self.text).to_ascii_lowercase();
         match constant.kind {
@@ -428,7 +350,7 @@ impl Analyzer<'_> {
 
     /// The type of a cast becomes what the server holds; that before a string goes, as the literal has its own.
     fn cast_edit(&mut self, cast: &Cast, class: &Class, is_array: bool, edits: &mut Vec<Edit>) {
-        if cast.target.tokens.is_empty() {
+        if cast.is_outer {
             return;
         }
         let Some(range) = self.bytes(&cast.target.tokens) else {
@@ -490,21 +412,7 @@ impl Analyzer<'_> {
             self.not_understood("the name of a result column");
             return;
         };
-        edits.push(Edit {
-            range: range.end..range.end,
-            // In quotes, since what follows may touch it.
-            replacement: Replacement::Text(format!(" AS \"{}\"", name.replace('"', "\"\""))),
-        });
-    }
-
-    /// The name of a cast's type as pg_catalog has it, or as it is written.
-    fn type_name(&self, cast: &Cast) -> Option<String> {
-        let own = cast.target.oid.and_then(typename::name_of).map(str::to_owned);
-        own.or_else(|| {
-            let written = self.parsed.lexemes().get(cast.target.tokens.clone())?;
-            let last = written.iter().rev().find(|lexeme| lexeme.is_identifier())?;
-            lex::identifier(last, self.text)
-        })
+        edits.push(Edit { range: range.end..range.end, replacement: Replacement::Text(alias(&name)) });
     }
 
     /// The role of a parameter is that of all its uses.
@@ -516,6 +424,12 @@ impl Analyzer<'_> {
     ) {
         let known = parameters.get(&number).map(Parameter::usage);
         let (known, new) = match (known, role.usage()) {
+            // Only one value is sent for all of them.
+            (Some(Some(known)), Some(new)) if known.casts != new.casts => {
+                let target = new.casts.iter().chain(&known.casts).map(Type::name).next().unwrap_or_default();
+                self.refuse(Reason::CastOfConstant { column: new.class.column.clone(), target });
+                return;
+            }
             (Some(Some(known)), Some(new)) => (known.source, new),
             _ => {
                 parameters.insert(number, role);
@@ -534,6 +448,24 @@ impl Analyzer<'_> {
         let role = role.with_source(source);
         parameters.insert(number, role);
     }
+}
+
+/// The name of a result column; in quotes, since what follows may touch it.
+fn alias(name: &str) -> String {
+    format!(" AS \"{}\"", name.replace('"', "\"\""))
+}
+
+/// An encrypted boolean that stands as a condition becomes a comparison with the sealed true, which is true, false or
+/// NULL where the boolean is.
+fn truth_edits(range: std::ops::Range<usize>, class: Arc<Class>, edits: &mut Vec<Edit>) {
+    let text =
+        |at: usize, text: &str| Edit { range: at..at, replacement: Replacement::Text(text.to_owned()) };
+    let usage = Use { class, purpose: Purpose::Compare, source: Some(BOOL), casts: Vec::new() };
+    edits.push(text(range.start, "("));
+    edits.push(text(range.end, " = "));
+    let replacement = Replacement::Sealed { usage, value: "true".to_owned() };
+    edits.push(Edit { range: range.end..range.end, replacement });
+    edits.push(text(range.end, ")"));
 }
 
 /// The type that a parameter of no type gets from a column that it is compared with, if it is not the column's.

@@ -1,0 +1,234 @@
+//! What a statement makes of a constant before it meets a column: the type of its token, and its casts.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::catalog::Class;
+use crate::datum::{self, Oid, Type};
+use crate::sql::analysis::{Analyzer, Cast, Constant, ConstantKind};
+use crate::sql::lex::{self, Number};
+use crate::sql::typename::{
+    self, BOOL, BPCHAR, FLOAT4, FLOAT8, INT2, INT4, INT8, Modifier, NUMERIC, TEXT, VARCHAR,
+};
+use crate::sql::types::{Ty, Var};
+
+/// The type of a constant as it is written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    /// The type that its value is read as; `None` if nothing says.
+    read_as: Option<Oid>,
+    /// The type that it has after its casts.
+    pub(super) ty: Option<Oid>,
+    casts: Vec<Cast>,
+    /// Whether one of the casts may change the value, or PostgreSQL would describe another type than the last.
+    changes: bool,
+}
+
+/// As it is written, or the cast that cannot be carried out.
+pub(super) type Outcome = Result<Written, String>;
+
+impl Written {
+    /// The type that the value is read as, if its casts are evaluated, else the one that it has.
+    pub(super) fn source(&self) -> Option<Oid> {
+        if self.changes { self.read_as } else { self.ty }
+    }
+
+    /// Whether the value is the same after its casts.
+    pub(super) fn changes_nothing(&self) -> bool {
+        !self.changes
+    }
+
+    fn settle(&mut self, oid: Oid) {
+        if self.ty.is_none() {
+            (self.read_as, self.ty) = (Some(oid), Some(oid));
+        }
+    }
+}
+
+impl Analyzer<'_> {
+    /// The types that statements give to their constants.
+    pub(super) fn written(&self, constants: &[Constant]) -> Vec<Outcome> {
+        let mut all: Vec<Outcome> = constants.iter().map(|constant| self.own(constant)).collect();
+        self.cast_later(constants, &mut all);
+        // In the output of a subquery, what is unknown takes the type of what it stands with, else text.
+        let of_group = self.group_types(constants, &all);
+        let has_cast: HashSet<usize> = constants
+            .iter()
+            .filter(|constant| !constant.casts.is_empty())
+            .filter_map(|constant| constant.kind.parameter())
+            .collect();
+        for (constant, written) in constants.iter().zip(&mut all) {
+            let (Ty::Var(var), Ok(written)) = (&constant.ty, written) else { continue };
+            let known = of_group.get(&self.inference.root(*var)).copied();
+            if self.inference.is_text(*var) && constant.kind != ConstantKind::Null {
+                written.settle(known.unwrap_or(TEXT));
+            } else if let (Some(number), Some(known)) = (constant.kind.parameter(), known)
+                // Another use of the same parameter has a cast.
+                && has_cast.contains(&number)
+            {
+                written.settle(known);
+            }
+        }
+        all
+    }
+
+    /// The types that are to be evaluated one after the other, for elements of an array if `is_array`; `None` for one
+    /// that is not known here.
+    pub(super) fn cast_types(&self, written: &Written, class: &Class, is_array: bool) -> Option<Vec<Type>> {
+        if !written.changes {
+            return Some(Vec::new());
+        }
+        let types = written.casts.iter().map(|cast| {
+            let element = self.cast_type(cast, class)?;
+            Some(match is_array {
+                true => Type { base: datum::Base::Array(Box::new(element.base)), ..element },
+                false => element,
+            })
+        });
+        types.collect()
+    }
+
+    /// Casts of an array constructor that may cut its elements, as types of the array.
+    pub(super) fn length_casts(&self, casts: &[Cast], class: &Class) -> Option<Vec<Type>> {
+        let limits = casts.iter().filter(|cast| cast.target.modifier != Modifier::None);
+        let types = limits.map(|cast| {
+            let element = self.cast_type(cast, class)?;
+            Some(Type { base: datum::Base::Array(Box::new(element.base)), ..element })
+        });
+        types.collect()
+    }
+
+    /// The type of a cast (of an array its element).
+    fn cast_type(&self, cast: &Cast, class: &Class) -> Option<Type> {
+        let oid = cast.target.oid?;
+        let own = class.ty.element().unwrap_or_else(|| class.ty.clone());
+        match cast.target.modifier {
+            Modifier::None if own.oid() == oid => Some(Type::plain(own.base)),
+            Modifier::None => Type::from_oid(oid, -1),
+            Modifier::Length(_) | Modifier::Other => {
+                let written = self.text.get(self.bytes(&cast.target.tokens)?)?;
+                let Ok(datum::TypeName::Builtin(ty)) = Type::parse(written) else { return None };
+                let ty = ty.element().unwrap_or(ty);
+                (ty.oid() == oid).then_some(ty)
+            }
+        }
+    }
+
+    /// The first type that is known of each group of constants.
+    fn group_types(&self, constants: &[Constant], all: &[Outcome]) -> HashMap<Var, Oid> {
+        let mut types = HashMap::new();
+        for (constant, written) in constants.iter().zip(all) {
+            if let (Ty::Var(var), Ok(Written { ty: Some(ty), .. })) = (&constant.ty, written) {
+                types.entry(self.inference.root(*var)).or_insert(*ty);
+            }
+        }
+        types
+    }
+
+    /// A cast of what constants make is one of each of them. What was unknown is text by then, so a string is read
+    /// as the type is, and the server would say that a parameter is text.
+    fn cast_later(&self, constants: &[Constant], all: &mut [Outcome]) {
+        let mut later: HashMap<Var, Vec<&Cast>> = HashMap::new();
+        for (ty, cast) in self.later_casts.iter().filter(|(_, cast)| !cast.target.is_array) {
+            if let Ty::Var(var) = ty {
+                later.entry(self.inference.root(*var)).or_default().push(cast);
+            }
+        }
+        if later.is_empty() {
+            return;
+        }
+        let of_group = self.group_types(constants, all);
+        for (constant, outcome) in constants.iter().zip(all) {
+            let (Ty::Var(var), false) = (&constant.ty, constant.kind == ConstantKind::Null) else { continue };
+            let root = self.inference.root(*var);
+            for cast in later.get(&root).into_iter().flatten() {
+                let Ok(written) = outcome else { break };
+                match of_group.get(&root) {
+                    Some(known) => written.settle(*known),
+                    None if constant.kind != ConstantKind::String => written.settle(TEXT),
+                    None => {}
+                }
+                if let Err(shown) = self.add_cast(written, constant, cast) {
+                    *outcome = Err(shown);
+                }
+            }
+        }
+    }
+
+    /// The type that a constant's token and its own casts give it.
+    fn own(&self, constant: &Constant) -> Outcome {
+        let oid = match constant.kind {
+            ConstantKind::Bool => Some(BOOL),
+            ConstantKind::Number => Some(match self.number(constant) {
+                Some(Number::Int4(_)) => INT4,
+                Some(Number::Int8(_)) => INT8,
+                Some(Number::Numeric(_)) | None => NUMERIC,
+            }),
+            ConstantKind::String if constant.is_national() => Some(BPCHAR),
+            ConstantKind::String | ConstantKind::Null | ConstantKind::Parameter(_) => None,
+        };
+        let mut written = Written { read_as: oid, ty: oid, ..Written::default() };
+        for cast in &constant.casts {
+            self.add_cast(&mut written, constant, cast)?;
+        }
+        Ok(written)
+    }
+
+    fn add_cast(&self, written: &mut Written, constant: &Constant, cast: &Cast) -> Result<(), String> {
+        let target = cast.target.oid.ok_or_else(|| self.shown(cast))?;
+        let is_text = |oid: Oid| matches!(oid, TEXT | VARCHAR);
+        let fits = |length: u32| {
+            let characters =
+                lex::string_value(&constant.lexeme, self.text).map(|value| value.chars().count());
+            characters.is_some_and(|characters| characters <= length as usize)
+        };
+        let keeps_length = match cast.target.modifier {
+            Modifier::None => true,
+            Modifier::Length(length) => constant.kind == ConstantKind::String && fits(length),
+            Modifier::Other => false,
+        };
+        let keeps_value = match (written.ty, self.number(constant)) {
+            (None, _) => true,
+            (Some(from), _) if from == target || (is_text(from) && is_text(target)) => true,
+            // A string that is cast to text first is read as the type is.
+            (Some(from), None) if is_text(from) => constant.kind == ConstantKind::String,
+            (Some(INT2 | INT4 | INT8), Some(_)) => {
+                matches!(target, INT2 | INT4 | INT8 | NUMERIC | FLOAT4 | FLOAT8) || is_text(target)
+            }
+            (Some(NUMERIC), Some(Number::Numeric(_))) => matches!(target, FLOAT4 | FLOAT8),
+            (Some(BOOL), None) if constant.kind == ConstantKind::Bool => is_text(target),
+            (Some(_), _) => false,
+        };
+        written.read_as = written.read_as.or(Some(target));
+        written.ty = Some(target);
+        written.changes |= !(keeps_length && keeps_value) && constant.kind != ConstantKind::Null;
+        written.casts.push(cast.clone());
+        Ok(())
+    }
+
+    fn number(&self, constant: &Constant) -> Option<Number> {
+        match constant.kind {
+            ConstantKind::Number => {
+                lex::number(&constant.lexeme, self.text, constant.range.start < constant.lexeme.start)
+            }
+            ConstantKind::String | ConstantKind::Bool | ConstantKind::Null | ConstantKind::Parameter(_) => {
+                None
+            }
+        }
+    }
+
+    /// A cast's type as it stands in the statement.
+    pub(super) fn shown(&self, cast: &Cast) -> String {
+        let bytes = self.bytes(&cast.target.tokens);
+        bytes.and_then(|bytes| self.text.get(bytes)).unwrap_or("another type").to_owned()
+    }
+
+    /// The name of a cast's type as pg_catalog has it, or as it is written.
+    pub(super) fn type_name(&self, cast: &Cast) -> Option<String> {
+        let own = cast.target.oid.and_then(typename::name_of).map(str::to_owned);
+        own.or_else(|| {
+            let written = self.parsed.lexemes().get(cast.target.tokens.clone())?;
+            let last = written.iter().rev().find(|lexeme| lexeme.is_identifier())?;
+            lex::identifier(last, self.text)
+        })
+    }
+}
