@@ -87,11 +87,16 @@ impl Exchange {
             &[
                 Some(b"{pg_catalog,public}"),
                 Some(b"public"),
-                Some(b"1"),
-                Some(b"hex"),
                 Some(b"bench"),
                 Some(b"150018"),
                 None,
+                Some(b"1"),
+                Some(b"hex"),
+                Some(b"ISO, MDY"),
+                Some(b"postgres"),
+                Some(b"GMT"),
+                Some(b"UTF8"),
+                Some(b"on"),
             ],
         );
         complete(&mut facts);
