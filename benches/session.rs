@@ -194,6 +194,28 @@ impl Exchange {
         self.session.server(input, &mut tools);
     }
 
+    /// A query with values of its own and its one row.
+    fn query(&mut self, columns: Columns, number: u32) -> usize {
+        let text = match columns {
+            Columns::Plain => format!("SELECT id, filler, filler FROM accounts WHERE id = {number}"),
+            Columns::Sealed => {
+                format!("SELECT id, email, name FROM users WHERE email = 'ann{number}@example.com'")
+            }
+        };
+        let mut request = BytesMut::new();
+        pgseal::wire::frontend::write_query(&mut request, text.as_bytes());
+        self.client(&mut request);
+        let sent = self.session.to_server().len();
+        self.session.to_server().clear();
+        let mut reply = BytesMut::new();
+        complete(&mut reply);
+        ready(&mut reply);
+        self.server(&mut reply);
+        self.session.to_client().clear();
+        assert!(!self.session.has_ended(), "the exchange goes on");
+        sent
+    }
+
     /// One round: the request, and its reply. Gives the bytes that went each way.
     fn round(&mut self) -> (usize, usize) {
         let mut request = self.request.clone();
@@ -234,6 +256,17 @@ fn ready(out: &mut BytesMut) {
 fn prepared(bencher: Bencher<'_, '_>, columns: Columns) {
     let mut exchange = Exchange::new(columns, 1);
     bencher.bench_local(|| black_box(exchange.round()));
+}
+
+/// A Query whose values differ from those before, with one row.
+#[divan::bench(args = COLUMNS)]
+fn simple(bencher: Bencher<'_, '_>, columns: Columns) {
+    let mut exchange = Exchange::new(columns, 1);
+    let mut number = 0_u32;
+    bencher.bench_local(|| {
+        number += 1;
+        black_box(exchange.query(columns, number))
+    });
 }
 
 /// The same with a thousand rows.

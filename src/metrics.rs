@@ -10,6 +10,7 @@ pub const TABLE: &[(&str, &str)] = &[
     (SESSIONS, "Client sessions accepted."),
     (SESSIONS_OPEN, "Client sessions open now."),
     (STATEMENTS, "Query texts analysed, by verdict: forward, rewrite or refuse."),
+    (VERDICTS, "Verdicts by where they come from: kept for the text, kept for its shape, or analysis."),
     (REFUSALS, "Query texts refused, by reason."),
     (VALUES_SEALED, "Values sealed on their way to the server."),
     (VALUES_OPENED, "Values opened on their way to a client."),
@@ -24,6 +25,7 @@ pub const TABLE: &[(&str, &str)] = &[
 const SESSIONS: &str = "pgseal_sessions_total";
 const SESSIONS_OPEN: &str = "pgseal_sessions_open";
 const STATEMENTS: &str = "pgseal_statements_total";
+const VERDICTS: &str = "pgseal_verdicts_total";
 const REFUSALS: &str = "pgseal_refusals_total";
 const VALUES_SEALED: &str = "pgseal_values_sealed_total";
 const VALUES_OPENED: &str = "pgseal_values_opened_total";
@@ -47,6 +49,12 @@ pub struct Metrics {
     pub rewritten: Counter,
     /// Texts that were refused; [`Metrics::refused`] counts the reason too.
     refused: Counter,
+    /// Verdicts that were kept for the text.
+    pub verdicts_by_text: Counter,
+    /// Verdicts that were kept for the text's shape.
+    pub verdicts_by_shape: Counter,
+    /// Verdicts of an analysis.
+    pub verdicts_by_analysis: Counter,
     /// Values sealed.
     pub values_sealed: Counter,
     /// Values opened.
@@ -81,6 +89,9 @@ impl Metrics {
             forwarded: counter!(STATEMENTS, "verdict" => "forward"),
             rewritten: counter!(STATEMENTS, "verdict" => "rewrite"),
             refused: counter!(STATEMENTS, "verdict" => "refuse"),
+            verdicts_by_text: counter!(VERDICTS, "from" => "text"),
+            verdicts_by_shape: counter!(VERDICTS, "from" => "shape"),
+            verdicts_by_analysis: counter!(VERDICTS, "from" => "analysis"),
             values_sealed: counter!(VALUES_SEALED),
             values_opened: counter!(VALUES_OPENED),
             open_failures: counter!(OPEN_FAILURES),

@@ -8,11 +8,12 @@
 //! counted up within it. So a process that was snapshotted, cloned or resumed does not go on with the nonces
 //! of its twin, whatever it has in memory: the next frame draws again.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
 
 use super::{Entropy, EntropyError, Keys, State};
 use crate::crypto::{
@@ -39,7 +40,7 @@ const NONCE_BITS: u32 = 96;
 pub struct Vault {
     keys: Arc<Keys>,
     entropy: Entropy,
-    derived: HashMap<(KeyId, usize), Derived>,
+    derived: FxHashMap<(KeyId, usize), Derived>,
     /// Numbers the entries of `derived`, so that what is kept for one of the past matches no other.
     next_serial: u64,
     openers: Box<Openers>,
@@ -85,7 +86,7 @@ impl Vault {
         Self {
             keys,
             entropy,
-            derived: HashMap::new(),
+            derived: FxHashMap::default(),
             next_serial: 0,
             openers: Box::new([const { None }; OPENERS]),
             frame: Frame { next: None },
@@ -227,7 +228,7 @@ impl Frame {
 /// The keys of a data key for a binding, derived if they are not there; `None` if the data key is not held or
 /// the mode is `ordered`.
 fn derived<'a>(
-    cache: &'a mut HashMap<(KeyId, usize), Derived>,
+    cache: &'a mut FxHashMap<(KeyId, usize), Derived>,
     next_serial: &mut u64,
     keys: &Keys,
     id: KeyId,

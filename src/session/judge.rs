@@ -13,7 +13,7 @@ use super::verdicts::Key;
 use super::{Session, Step, Tools};
 use crate::datum::Oid;
 use crate::error::ClientFacing as _;
-use crate::sql::{self, Arrival, Verdict};
+use crate::sql::{self, Arrival, Mold, Shape, Verdict};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frontend::Target;
 
@@ -127,8 +127,19 @@ impl Session {
     ) -> Option<Analysed> {
         let key = Key::new(text, declared, basis, self.standard_strings, utf8);
         if let Some(verdict) = tools.verdicts.find(&basis.schema, &key) {
+            tools.metrics.verdicts_by_text.increment(1);
             return Some(Analysed { verdict: verdict.clone(), asked_names: false });
         }
+        // Parsed statements come again as they are; texts with values in them hardly ever do.
+        let shape = if declared.is_none() { Shape::of(text) } else { None };
+        let shape = shape.map(|shape| (key.of_shape(&shape), shape));
+        if let Some((key, shape)) = &shape
+            && let Some(verdict) = tools.verdicts.find_shape(&basis.schema, key, text, shape)
+        {
+            tools.metrics.verdicts_by_shape.increment(1);
+            return Some(Analysed { verdict, asked_names: false });
+        }
+        tools.metrics.verdicts_by_analysis.increment(1);
         let names = SessionNames::new(self, basis);
         let context = self.context(basis, utf8, &names);
         let arrival = match declared {
@@ -142,7 +153,13 @@ impl Session {
         let asked_names = names.asked.get();
         // One that asked for the session's names holds for this session only.
         if !asked_names {
-            tools.verdicts.keep(&basis.schema, key, &verdict);
+            let mold = shape.and_then(|(key, shape)| {
+                Some((key, Mold::new(text, &shape, &verdict, basis.schema.names())?))
+            });
+            match mold {
+                Some((key, mold)) => tools.verdicts.keep_shape(&basis.schema, key, mold),
+                None => tools.verdicts.keep(&basis.schema, key, &verdict),
+            }
         }
         Some(Analysed { verdict, asked_names })
     }

@@ -74,7 +74,7 @@ impl Prepared {
         proof: Untouched,
         basis: Option<Basis>,
     ) -> Self {
-        let Untouched { effects, unresolved: _, looked_up, names } = proof;
+        let Untouched { effects, unresolved: _, looked_up, names, free: _ } = proof;
         Self { looked_up, names, ..Self::new(text, declared, None, effects, basis) }
     }
 

@@ -106,7 +106,7 @@ fn write_row(
         return Err(RowError::Value(origins_disagree()));
     }
     let mut result = Ok(());
-    let mut opened = Vec::new();
+    let mut opened = std::mem::take(&mut values.scratch.opened);
     message(out, b'D', |b| {
         put_count(b, columns);
         for (i, output) in outputs.iter().enumerate() {
@@ -140,6 +140,7 @@ fn write_row(
             }
         }
     });
+    values.scratch.opened = opened;
     result?;
     r.finish()?;
     Ok(())

@@ -52,6 +52,8 @@ pub(super) struct Values<'a> {
 pub(super) struct Scratch {
     canonical: zeroize::Zeroizing<Vec<u8>>,
     envelope: Vec<u8>,
+    /// A value in the client's form, before its length is known.
+    pub(super) opened: zeroize::Zeroizing<Vec<u8>>,
 }
 
 impl<'a> Values<'a> {

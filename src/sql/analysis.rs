@@ -1,5 +1,6 @@
 //! The state of one statement's analysis: names, constants and the first thing that speaks against it.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -86,6 +87,8 @@ pub(super) struct Constant {
     pub(super) is_null_test: bool,
     /// It is compared with other constants.
     pub(super) is_condition: bool,
+    /// What it says was looked at, so the verdict is one for this content only.
+    pub(super) is_read: Cell<bool>,
 }
 
 /// Kinds of [`Constant`].
@@ -355,8 +358,19 @@ impl<'a> Analyzer<'a> {
             is_listed: false,
             is_null_test: false,
             is_condition: false,
+            is_read: Cell::new(false),
         });
         Some(self.constants.len() - 1)
+    }
+
+    /// Where literals start on whose content the verdict does not depend.
+    pub(super) fn free_literals(&self) -> Vec<usize> {
+        let is_free = |constant: &&Constant| {
+            matches!(constant.kind, ConstantKind::String | ConstantKind::Number) && !constant.is_read.get()
+        };
+        // A text that is run may say anything.
+        let constants = if self.runner.is_none() { self.constants.as_slice() } else { &[] };
+        constants.iter().filter(is_free).map(|constant| constant.lexeme.start).collect()
     }
 
     /// The token of a constant and its index.

@@ -19,6 +19,7 @@ pub mod scan;
 mod schema;
 mod scope;
 mod sealed_check;
+mod shape;
 mod typename;
 mod types;
 mod view;
@@ -32,6 +33,7 @@ pub use names::{Cursor, Meaning, NameChange, NamedStatement, Names, NoNames};
 pub use refusal::{Reason, Refusal};
 pub use replication::is_safe_for_replication;
 pub use schema::{Consequence, Schema, SchemaProblem};
+pub use shape::{Mold, Shape};
 
 use crate::catalog::Class;
 use crate::datum::{Oid, Purpose, Type};
@@ -59,6 +61,8 @@ pub struct Untouched {
     pub looked_up: bool,
     /// What its statements, by their numbers, do to names of prepared statements and cursors.
     pub names: Vec<(usize, NameChange)>,
+    /// The bytes where literals start on whose content the verdict does not depend.
+    pub free: Vec<usize>,
 }
 
 /// How to carry out a text.
@@ -76,6 +80,8 @@ pub struct Plan {
     pub unresolved: bool,
     /// As in [`Untouched`].
     pub names: Vec<(usize, NameChange)>,
+    /// As in [`Untouched`].
+    pub free: Vec<usize>,
 }
 
 /// One statement of a text.

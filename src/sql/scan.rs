@@ -95,6 +95,17 @@ pub fn raw_names_plan(text: &str, is_protected: &dyn Fn(&str) -> bool) -> Option
     in_raw(text, &plan_finder(is_protected)).map(|found| found.hit(0))
 }
 
+/// True if the content of a string is nothing that any of these would look at twice: it names nothing and runs no
+/// plan, and is written in no other way than it reads.
+pub fn is_quiet(content: &str, names: &ProtectedNames) -> bool {
+    !content.contains(ESCAPING)
+        && names.find(Piece::Text(content)).is_none()
+        && runs_plan(Piece::Text(content)).is_none()
+}
+
+/// What a string has to hold to be SQL that has strings or escapes of its own.
+const ESCAPING: [char; 4] = ['\'', '"', '$', '\\'];
+
 /// What is compared.
 #[derive(Clone, Copy)]
 enum Piece<'a> {
@@ -220,7 +231,7 @@ fn in_string(content: &str, find: &Find<'_>, nesting: usize) -> Option<Found> {
     if let Some(name) = find(Piece::Text(content)) {
         return Some(Found::Name(name));
     }
-    if !content.contains(['\'', '"', '$', '\\']) {
+    if !content.contains(ESCAPING) {
         return None;
     }
     let Some(nesting) = nesting.checked_sub(1) else { return Some(Found::Unclear) };

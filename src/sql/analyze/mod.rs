@@ -108,6 +108,7 @@ struct Whole {
     looked_up: bool,
     rewritten: bool,
     before: Before,
+    free: Vec<usize>,
 }
 
 /// What the statements before one, in the same text, have done.
@@ -133,6 +134,8 @@ struct Carried {
     made: Made,
     /// What it does to the names of prepared statements and cursors.
     name: Option<NameChange>,
+    /// Where literals start on whose content all this does not depend.
+    free: Vec<usize>,
 }
 
 /// What a statement leaves for those behind it in the same text.
@@ -175,6 +178,7 @@ impl Whole {
             Made::Undone => self.before.names_changed |= self.before.schema.is_some(),
         }
         self.before.names.extend(one.name.map(|name| (self.statements.len(), name)));
+        self.free.extend(one.free);
         let (outputs, read_only) = match one.plan {
             None => (None, false),
             Some(plan) => {
@@ -196,9 +200,13 @@ impl Whole {
     }
 
     fn verdict(mut self) -> Verdict {
+        // A string may name what an earlier statement has made.
+        if !self.before.created.is_empty() || !self.before.names.is_empty() {
+            self.free.clear();
+        }
         if !self.rewritten {
-            let Self { effects, unresolved, looked_up, before, .. } = self;
-            return Verdict::Forward(Untouched { effects, unresolved, looked_up, names: before.names });
+            let Self { effects, unresolved, looked_up, before, free, .. } = self;
+            return Verdict::Forward(Untouched { effects, unresolved, looked_up, names: before.names, free });
         }
         if self.statements.len() > 1 {
             self.statements.iter_mut().for_each(|statement| statement.read_only = false);
@@ -211,6 +219,7 @@ impl Whole {
             effects: self.effects,
             unresolved: self.unresolved,
             names: self.before.names,
+            free: self.free,
         }))
     }
 }
@@ -218,13 +227,21 @@ impl Whole {
 impl Untouched {
     /// A text that names nothing, as its words tell.
     pub(crate) fn by_words(effects: Effects) -> Self {
-        Self { effects, unresolved: false, looked_up: false, names: Vec::new() }
+        Self { effects, unresolved: false, looked_up: false, names: Vec::new(), free: Vec::new() }
     }
 }
 
 impl Carried {
     fn forward(effects: Effects) -> Self {
-        Self { effects, unresolved: false, looked_up: false, plan: None, made: Made::Nothing, name: None }
+        Self {
+            effects,
+            unresolved: false,
+            looked_up: false,
+            plan: None,
+            made: Made::Nothing,
+            name: None,
+            free: Vec::new(),
+        }
     }
 }
 

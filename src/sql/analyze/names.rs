@@ -273,7 +273,7 @@ impl One<'_> {
                 read_only: own.is_some_and(|own| own.read_only),
             }
         });
-        Ok(Carried { effects, unresolved, looked_up, plan, made, name: None })
+        Ok(Carried { effects, unresolved, looked_up, plan, made, name: None, free: Vec::new() })
     }
 
     fn names_nothing(&self, lexemes: &[Lexeme]) -> bool {

@@ -28,6 +28,10 @@ impl One<'_> {
         let head = kinds::classify(self.text, self.lexemes);
         let mut carried = self.judged(&head)?;
         carried.name = carried.name.or_else(|| self.taken_name(&head));
+        // What is defined, and how data is copied, depends on what is written in ways of its own.
+        if matches!(head.kind, StatementKind::Definition | StatementKind::Copy) {
+            carried.free.clear();
+        }
         Ok(carried)
     }
 
@@ -172,15 +176,16 @@ impl One<'_> {
         };
         let Walked { analyzer, .. } = walk(self.text, &parsed, self.cx);
         let unresolved = analyzer.unresolved || analyzer.obstacle.is_some();
+        let free = analyzer.free_literals();
         let Analyzer { effects, looked_up, .. } = analyzer;
-        Carried { unresolved, looked_up, made: made(head.kind, effects), ..Carried::forward(effects) }
+        Carried { unresolved, looked_up, made: made(head.kind, effects), free, ..Carried::forward(effects) }
     }
 
     /// A statement whose relations are looked up and whose expressions are typed.
     fn typed(&self, lexemes: &[Lexeme], name: String, at: Option<usize>) -> Result<Carried, Refusal> {
         let parsed = self.parse(lexemes, &name, at)?;
         let Walked { mut analyzer, columns, read_only } = walk(self.text, &parsed, self.cx);
-        self.refuse_runner(&mut analyzer, lexemes)?;
+        self.refuse_runner(&analyzer, lexemes)?;
         let mut constants = analyzer.finish_constants();
         analyzer.hide_null_tests(&mut constants);
         for number in analyzer.parameters.keys() {
@@ -190,12 +195,8 @@ impl One<'_> {
     }
 
     /// Refuses a call of a function that may run a text which names something protected.
-    pub(super) fn refuse_runner(
-        &self,
-        analyzer: &mut Analyzer<'_>,
-        lexemes: &[Lexeme],
-    ) -> Result<(), Refusal> {
-        match (analyzer.runner.take(), self.names_in_statement(lexemes)) {
+    pub(super) fn refuse_runner(&self, analyzer: &Analyzer<'_>, lexemes: &[Lexeme]) -> Result<(), Refusal> {
+        match (analyzer.runner.clone(), self.names_in_statement(lexemes)) {
             (Some(name), Some(at)) => Err(Refusal::new(Reason::ReachingFunction { name }, Some(at))),
             _ => Ok(()),
         }
@@ -245,11 +246,12 @@ impl One<'_> {
             }
             return Err(obstacle);
         }
+        let free = analyzer.free_literals();
         let Analyzer { unresolved, looked_up, effects, protected, edits: names, .. } = &analyzer;
         if protected.is_none() && names.is_empty() {
             let made = if effects.moves() { Made::Names } else { Made::Nothing };
             let (unresolved, looked_up) = (*unresolved, *looked_up);
-            return Ok(Carried { unresolved, looked_up, made, ..Carried::forward(*effects) });
+            return Ok(Carried { unresolved, looked_up, made, free, ..Carried::forward(*effects) });
         }
         edits.extend(names.iter().cloned());
         let outputs = match columns {
@@ -263,6 +265,7 @@ impl One<'_> {
             made: if effects.moves() { Made::Names } else { Made::Nothing },
             plan: Some(OnePlan { edits, parameters, outputs, read_only: read_only && !analyzer.changes }),
             name: None,
+            free,
         })
     }
 

@@ -212,7 +212,7 @@ impl Analyzer<'_> {
                     self.parameter(number, parameter, &mut parameters);
                 }
                 ConstantKind::String | ConstantKind::Number | ConstantKind::Bool => {
-                    let value = self.value(constant);
+                    let value = self.written_value(constant);
                     let replacement = match (role, constant.kind) {
                         (Role::Array(_), ConstantKind::String) => Replacement::SealedArray { usage, value },
                         (Role::Array(class), _) => {
@@ -331,19 +331,22 @@ impl Analyzer<'_> {
         Role::Plain
     }
 
-    /// The value of a literal as text.
+    /// The value of a literal as text, for a verdict that depends on it.
     pub(in crate::sql) fn value(&self, constant: &Constant) -> String {
+        constant.is_read.set(true);
+        self.written_value(constant)
+    }
+
+    /// The same for an edit that puts it in its own place, whatever it is.
+    pub(in crate::sql) fn written_value(&self, constant: &Constant) -> String {
         let lexeme = &constant.lexeme;
         let written = || lexeme.text(self.text).to_ascii_lowercase();
         match constant.kind {
             ConstantKind::String => lex::string_value(lexeme, self.text).unwrap_or_default(),
-            ConstantKind::Number => match lex::number(lexeme, self.text, constant.range.start < lexeme.start)
-            {
-                Some(Number::Int4(number)) => number.to_string(),
-                Some(Number::Int8(number)) => number.to_string(),
-                Some(Number::Numeric(digits)) => digits,
-                None => written(),
-            },
+            ConstantKind::Number => {
+                let number = lex::number(lexeme, self.text, constant.range.start < lexeme.start);
+                number.map_or_else(written, Number::into_text)
+            }
             ConstantKind::Bool | ConstantKind::Null | ConstantKind::Parameter(_) => written(),
         }
     }

@@ -177,6 +177,7 @@ impl Analyzer<'_> {
         let target = cast.target.oid.ok_or_else(|| self.shown(cast))?;
         let is_text = |oid: Oid| matches!(oid, TEXT | VARCHAR);
         let fits = |length: u32| {
+            constant.is_read.set(true);
             let characters =
                 lex::string_value(&constant.lexeme, self.text).map(|value| value.chars().count());
             characters.is_some_and(|characters| characters <= length as usize)

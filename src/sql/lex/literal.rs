@@ -69,6 +69,17 @@ pub fn string_value(lexeme: &Lexeme, text: &str) -> Option<String> {
     }
 }
 
+impl Number {
+    /// As PostgreSQL prints it.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Int4(number) => number.to_string(),
+            Self::Int8(number) => number.to_string(),
+            Self::Numeric(digits) => digits,
+        }
+    }
+}
+
 /// The value of a number token; `negative` says that a minus sign belongs to it, as in `-9223372036854775808`.
 pub fn number(lexeme: &Lexeme, text: &str, negative: bool) -> Option<Number> {
     let digits: String = lexeme.text(text).chars().filter(|c| *c != '_').collect();

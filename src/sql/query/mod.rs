@@ -354,7 +354,9 @@ impl Analyzer<'_> {
         match expr {
             Expr::Value(value) if matches!(value.value, Value::Number(..)) => {
                 let Value::Number(number, _) = &value.value else { return Ty::Plain };
-                self.constant(value, None);
+                if let Some(constant) = self.constant(value, None).and_then(|at| self.constants.get(at)) {
+                    constant.is_read.set(true);
+                }
                 let position = number.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
                 match position.and_then(|position| columns.list.get(position)) {
                     Some(column) if columns.complete => column.ty.clone(),

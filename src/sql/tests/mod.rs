@@ -3,6 +3,7 @@
 mod documented;
 mod fixture;
 mod schema;
+mod shape;
 mod text;
 
 use std::fmt::Write as _;

@@ -138,7 +138,7 @@ impl One<'_> {
         let start = lexemes.first().map(|lexeme| lexeme.start);
         let parsed = self.parse(lexemes, &definer.named, start)?;
         let Walked { mut analyzer, columns, read_only: _ } = walk(self.text, &parsed, self.cx);
-        self.refuse_runner(&mut analyzer, lexemes)?;
+        self.refuse_runner(&analyzer, lexemes)?;
         let mut constants = analyzer.finish_constants();
         analyzer.hide_null_tests(&mut constants);
         for number in analyzer.parameters.keys() {
