@@ -12,6 +12,7 @@ mod analysis;
 mod constructs;
 mod ddl;
 mod driver;
+mod errors;
 mod fixture;
 mod generated;
 mod harness;
