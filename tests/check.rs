@@ -1,4 +1,4 @@
-//! `pgseal check` with the statements of an application, on a server whose columns are not encrypted yet.
+//! `pgseal check` and `pgseal init --suggest` with the statements of an application, on a server whose columns are not encrypted yet.
 
 #![allow(
     clippy::unwrap_used,
@@ -68,8 +68,12 @@ fn run(client: &mut RawClient) {
 
 /// Runs `pgseal check` and gives its exit code and what it prints.
 fn check(folder: &Path, arguments: &[&str], input: &[u8]) -> (i32, String) {
+    pgseal(folder, &[&["check"], arguments].concat(), input)
+}
+
+fn pgseal(folder: &Path, arguments: &[&str], input: &[u8]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
-    command.arg("check").args(arguments).current_dir(folder);
+    command.args(arguments).current_dir(folder);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
@@ -99,6 +103,8 @@ fn statements_are_judged_before_anything_is_encrypted() {
     let log = cluster.log().split_off(before);
 
     let arguments = ["--policy", "p.toml", "--format", "json", "--from-pg-stat-statements", &url];
+    // What the first run asks of the server is not counted by the second.
+    check(folder.path(), &arguments, b"");
     let (code, text) = check(folder.path(), &arguments, b"");
     assert_eq!(code, 1, "{text}");
     assert!(!text.contains("canary"), "{text}");
@@ -131,10 +137,10 @@ fn statements_are_judged_before_anything_is_encrypted() {
     }
     let refused = [
         "3 function: SELECT id FROM users WHERE lower(email) = ?",
-        "2 not ordered: SELECT id FROM users WHERE born < ? ORDER BY id",
-        "2 writes blocked: UPDATE users SET ssn = ? WHERE ssn = ?",
-        "1 blocked: SELECT email FROM loud",
+        "2 not comparable: UPDATE users SET ssn = ? WHERE ssn = ?",
         "1 not comparable: SELECT ssn FROM users WHERE ssn = ?",
+        "2 not ordered: SELECT id FROM users WHERE born < ? ORDER BY id",
+        "1 blocked: SELECT email FROM loud",
     ];
     assert_eq!(refusals(&from_log), refused);
     assert_eq!(refusals(&from_view), refused);
@@ -144,6 +150,7 @@ fn statements_are_judged_before_anything_is_encrypted() {
         assert_eq!(statements["refused"]["calls"], 9, "{statements:#}");
         assert_eq!(statements["unknown"]["calls"], 0, "{statements:#}");
     }
+    assert!(from_view["statements"]["forwarded"]["calls"].as_u64().unwrap() < 10, "{from_view:#}");
     assert_eq!(from_log["statements"]["forwarded"]["calls"], 7, "{from_log:#}");
 }
 
@@ -185,6 +192,55 @@ fn texts_of_others_are_counted_and_a_missing_database_is_told() {
         "{text}"
     );
     assert!(!text.contains("canary"), "{text}");
+}
+
+#[test]
+fn a_proposed_policy_can_be_checked_as_it_is() {
+    let cluster = Cluster::start_with(&[("shared_preload_libraries", "pg_stat_statements")]);
+    let database = cluster.database("app");
+    let mut client = cluster.connect(&database);
+    client.run(SCHEMA);
+    let folder = tempfile::tempdir().unwrap();
+    let url = cluster.url(&database);
+
+    let (code, text) = pgseal(folder.path(), &["init", "--suggest", &url], b"");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("The database has no pg_stat_statements"), "{text}");
+    assert!(text.contains("\nssn = { type = \"text\", mode = \"deterministic\" }\n"), "it is unique: {text}");
+    assert!(text.contains("\nborn = { type = \"date\" }\n"), "{text}");
+
+    client.run("DROP INDEX one_ssn; CREATE EXTENSION pg_stat_statements");
+    client.run("SELECT pg_stat_statements_reset()");
+    run(&mut client);
+    let suggest = ["init", "--suggest", &url, "--queries", "-", "--out", "p.toml"];
+    let (code, text) = pgseal(folder.path(), &suggest, b"SELECT id FROM users WHERE born = '1815-12-10'");
+    assert_eq!((code, text.as_str()), (0, "made the policy p.toml\n"));
+    let (code, text) = pgseal(folder.path(), &suggest, b"");
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("p.toml exists already"), "{text}");
+
+    let policy = std::fs::read_to_string(folder.path().join("p.toml")).unwrap();
+    for line in [
+        "email = { type = \"varchar(80)\", mode = \"deterministic\" }",
+        "user_email = { type = \"varchar(80)\", mode = \"deterministic\", context = \"public.users.email\" }",
+        "ssn = { type = \"text\", mode = \"deterministic\" }",
+        "born = { type = \"date\", mode = \"deterministic\" }",
+        "name = { type = \"text\" }",
+        "# will be refused, 3 calls: function lower",
+        "# will be refused, 2 calls: operator <",
+    ] {
+        assert!(policy.lines().any(|found| found == line), "{line}\n{policy}");
+    }
+    assert!(!policy.contains("canary"), "{policy}");
+    let check = ["--policy", "p.toml", "--format", "json", "--from-pg-stat-statements", &url];
+    let (_, text) = self::check(folder.path(), &check, b"");
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let left = [
+        "3 function: SELECT id FROM users WHERE lower(email) = ?",
+        "2 not ordered: SELECT id FROM users WHERE born < ? ORDER BY id",
+        "1 blocked: SELECT email FROM loud",
+    ];
+    assert_eq!(refusals(&report), left, "nothing is refused that a mode could make work");
 }
 
 fn findings(report: &Value) -> Vec<String> {

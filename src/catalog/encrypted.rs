@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Attribute, Catalog, DependentKind, Finding, Grade, Relation};
 use crate::datum::{Base, Oid, Type};
-use crate::policy::{Column, ColumnName, Policy, Table, type_name};
+use crate::policy::{Column, ColumnName, Policy, Table, quote_ident, type_name};
 
 /// `bytea`, which holds every sealed value.
 const BYTEA: Oid = 17;
 
 impl Catalog {
     /// The catalog as it will be once the columns of a policy are encrypted: they are of type `bytea`, those of
-    /// partitions and children too. What depends on them stays as it is, for the analysis to judge.
+    /// partitions and children too. What depends on them stays as it is, for the analysis to judge, but for casts
+    /// between text types, which PostgreSQL writes into views and expressions of a varchar: they go when it is made
+    /// again for bytea.
     #[must_use]
     pub fn once_encrypted(&self, policy: &Policy) -> Self {
         let mut sealed: BTreeMap<Oid, BTreeSet<&str>> = BTreeMap::new();
@@ -22,6 +24,13 @@ impl Catalog {
             }
         }
         let mut planned = self.clone();
+        let names: BTreeSet<&str> = sealed.values().flatten().copied().collect();
+        for relation in &mut planned.relations {
+            let expressions = relation.dependents.iter_mut().map(|dependent| &mut dependent.expression);
+            for text in expressions.chain([&mut relation.definition]).flatten() {
+                *text = without_casts(text, &names);
+            }
+        }
         for relation in &mut planned.relations {
             let Some(names) = sealed.get(&relation.oid) else { continue };
             let columns = relation.columns.iter_mut().filter(|column| names.contains(column.name.as_str()));
@@ -32,6 +41,19 @@ impl Catalog {
             }
         }
         planned
+    }
+
+    /// The catalog without what hangs on tables: constraints, indexes, policies, triggers, rules, and the expressions
+    /// of generated columns. It tells what statements ask by themselves.
+    #[must_use]
+    pub fn without_dependents(mut self) -> Self {
+        for relation in &mut self.relations {
+            relation.dependents.clear();
+            for column in relation.columns.iter_mut().filter(|column| column.generated) {
+                (column.generated, column.default) = (false, None);
+            }
+        }
+        self
     }
 
     /// What a person should know before the columns of a policy are encrypted, beside what the analysis says of
@@ -79,6 +101,20 @@ impl Catalog {
             },
         }
     }
+}
+
+/// An expression as PostgreSQL prints it, without casts of these columns to text types.
+fn without_casts(expression: &str, columns: &BTreeSet<&str>) -> String {
+    let mut text = expression.to_owned();
+    for column in columns {
+        let column = quote_ident(column);
+        for start in [".", "("] {
+            for ty in ["text", "character varying", "bpchar"] {
+                text = text.replace(&format!("{start}{column})::{ty}"), &format!("{start}{column})"));
+            }
+        }
+    }
+    text
 }
 
 /// Indexes, checks and triggers that mean something else over sealed values.
@@ -179,6 +215,20 @@ mod tests {
         let email = planned.relations.first().unwrap().columns.first().unwrap();
         assert_eq!((email.type_oid, email.modifier, email.nondeterministic_collation), (17, -1, false));
         assert!(email.not_null);
+    }
+
+    #[test]
+    fn casts_between_text_types_go_with_the_column_s_own() {
+        let columns = BTreeSet::from(["email", "order"]);
+        let cases = [
+            ("((u.email)::text = (c.mail)::text)", "((u.email) = (c.mail)::text)"),
+            ("((email)::text <> ''::text)", "((email) <> ''::text)"),
+            ("(t.\"order\")::character varying", "(t.\"order\")"),
+            ("(u.email2)::text || (xemail)::text", "(u.email2)::text || (xemail)::text"),
+        ];
+        for (expression, wanted) in cases {
+            assert_eq!(without_casts(expression, &columns), wanted);
+        }
     }
 
     #[test]

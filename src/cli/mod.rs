@@ -9,9 +9,10 @@ mod explain;
 pub mod init;
 mod logging;
 mod serve;
+mod suggest;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
@@ -48,7 +49,8 @@ struct Cli {
 const GETTING_STARTED: &str = "\
 Getting started:
   1. Make a keyring:            pgseal init --keyring keys/keyring.toml --kek file:keys/kek
-  2. Name columns in a policy:  see policies/quickstart.toml and docs/policy.md
+  2. Name columns in a policy:  see policies/quickstart.toml and docs/policy.md, or start from
+                                pgseal init --suggest postgres://me@db.internal/app
   3. Check the policy:          pgseal check --policy policy.toml \\
                                   --database postgres://me@db.internal/app
   4. Start the proxy:           pgseal serve --listen 127.0.0.1:6432 --upstream db.internal:5432 \\
@@ -74,25 +76,39 @@ enum Command {
     Explain(ExplainArgs),
 }
 
-/// Make a keyring with one active data key named `default`
+/// Make a keyring with one active data key named `default`, or propose a policy
 ///
 /// The data key is wrapped by a key-encryption key (KEK), which lies elsewhere: in a file, which is made when it
 /// is absent, or in an environment variable. A keyring that is there already is never overwritten.
+///
+/// With `--suggest`, no keyring is made: a policy is proposed, of the columns that look sensitive by their names and
+/// types, each with the mode that constraints and the statements seen need, and with the reasons in comments.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pgseal init --keyring keys/keyring.toml --kek file:keys/kek
   pgseal init --keyring keys/keyring.toml --kek env:APP_KEK   # APP_KEK holds 32 bytes in base64
+  pgseal init --suggest postgres://me@db.internal/app > policy.toml
+  pgseal init --suggest postgres://me@db.internal/app --queries postgresql.log --out policy.toml
 
 Back up the keyring and the KEK, each in a place of its own: without both, nothing that was encrypted can be
 read again.")]
 pub struct InitArgs {
     /// The keyring file to make, in a directory that only its owner can read.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
-    pub keyring: PathBuf,
+    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING", required_unless_present = "suggest")]
+    pub keyring: Option<PathBuf>,
     /// Where the key-encryption key is: `file:PATH` or `env:NAME`.
-    #[arg(long, value_name = "KEK", env = "PGSEAL_KEK")]
-    pub kek: String,
+    #[arg(long, value_name = "KEK", env = "PGSEAL_KEK", required_unless_present = "suggest")]
+    pub kek: Option<String>,
+    /// Propose a policy for this database, from its columns and from what pg_stat_statements has seen there.
+    #[arg(long, value_name = "URL")]
+    pub suggest: Option<String>,
+    /// Statements that the application runs, as for `check`; `-` for standard input.
+    #[arg(long, value_name = "FILE", requires = "suggest")]
+    pub queries: Option<PathBuf>,
+    /// Where to write the policy instead of to standard output; a file that is there is never overwritten.
+    #[arg(long, value_name = "FILE", requires = "suggest")]
+    pub out: Option<PathBuf>,
 }
 
 /// Run the proxy
@@ -226,7 +242,7 @@ pub fn main() -> ExitCode {
     logging::start();
     let mut out = io::stdout().lock();
     let exit = match cli.command {
-        Command::Init(args) => init_keyring(&args, &mut out),
+        Command::Init(args) => init_or_suggest(&args, &mut out),
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
@@ -252,15 +268,24 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     }
 }
 
-fn init_keyring(args: &InitArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let made = init::init(&args.keyring, &args.kek)?;
+fn init_or_suggest(args: &InitArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    match (&args.suggest, &args.keyring, &args.kek) {
+        (Some(url), _, _) => suggest::run(args, url, out),
+        (None, Some(keyring), Some(kek)) => init_keyring(keyring, kek, out),
+        // clap asks for both.
+        (None, _, _) => Ok(Exit::Usage),
+    }
+}
+
+fn init_keyring(keyring: &Path, kek: &str, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let made = init::init(keyring, kek)?;
     if let Some(kek) = &made.kek_made {
         writeln!(out, "made the key-encryption key {}", kek.display())?;
     }
     writeln!(
         out,
         "made the keyring {} with data key {} ({})",
-        args.keyring.display(),
+        keyring.display(),
         init::FIRST_KEY,
         made.key_id
     )?;

@@ -1,24 +1,25 @@
 //! `pgseal check`: everything that is wrong with a policy, and what becomes of an application's statements under it.
 
-mod queries;
+pub(super) mod queries;
 mod report;
-mod shape;
-mod tally;
+pub(super) mod shape;
+pub(super) mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
-use super::database::Database;
+use super::database::{Database, MARK};
 use super::{CheckArgs, Exit, Format, block_on};
 use crate::catalog::{self, Catalog, ColumnName, Finding, Grade, Relation, RelationKind};
 use crate::datum::{Base, Type};
 use crate::keyring::{self, KeyringError, Keys};
 use crate::policy::{Place, Policy, PolicyError};
 use crate::sql::{Consequence, Schema, SchemaProblem};
-use queries::{Sent, Texts, Way};
+use queries::{Texts, Way};
 use report::{Report, Statements};
 use shape::shape;
 use tally::{Judge, tally};
@@ -82,9 +83,8 @@ async fn statements(policy: &Policy, args: &CheckArgs, url: &str, report: &mut R
     let mut texts = Texts::default();
     if let Some(file) = &args.queries {
         let queries = queries::read(&contents(file)?, &catalog.database);
-        for Sent { text, way, calls } in queries.sent {
-            texts.add(&text, way, calls);
-        }
+        let sent = queries.sent.iter().filter(|sent| !is_own(&sent.text));
+        sent.for_each(|sent| texts.add(&sent.text, sent.way, sent.calls));
         if let Some((line, why)) = queries.unread {
             let message =
                 format!("{} is not read from the statement at line {line} on: {why}", file.display());
@@ -93,38 +93,56 @@ async fn statements(policy: &Policy, args: &CheckArgs, url: &str, report: &mut R
     }
     let mut hidden = 0;
     if let Some(source) = &args.from_pg_stat_statements {
-        let statistics = Database::connect(source).await?.statements().await?;
+        let Some(statistics) = Database::connect(source).await?.statements().await? else {
+            bail!(
+                "the database has no extension pg_stat_statements: CREATE EXTENSION pg_stat_statements, with \
+                 shared_preload_libraries = 'pg_stat_statements' in the server's settings, or give statements by --queries"
+            );
+        };
         hidden = statistics.hidden;
-        // What this program asks itself.
-        let own = catalog::PROLOGUE.iter().copied().chain(catalog::QUERIES.iter().map(|query| query.sql));
-        let own: BTreeSet<String> = own.chain([catalog::SESSION_QUERY]).map(|sql| shape(sql).key).collect();
-        for (text, calls) in statistics.called {
-            if !own.contains(&shape(&text).key) {
-                texts.add(&text, Way::Normalized, calls);
-            }
-        }
+        let called = statistics.called.iter().filter(|(text, _)| !is_own(text));
+        called.for_each(|(text, calls)| texts.add(text, Way::Normalized, *calls));
     }
     let planned = catalog.once_encrypted(policy);
     let (schema, problems) = Schema::build(policy, &planned);
     let plaintext = texts_in_plaintext(policy, &catalog, &database).await;
     report.findings.extend(catalog::check(policy, &planned, &database.statistics().await?));
-    // A CHECK that the analysis tells more about is told about once.
+    report.findings.extend(before_encryption(policy, &catalog, &plaintext, &problems));
+    report.findings.extend(problems.into_iter().map(|problem| judged(policy, problem)));
+    let facts = database.session().await?;
+    let (unblocked, _) = Schema::build(policy, &planned.without_dependents());
+    let lines = tally(texts.list(), &Judge::new(&schema, &facts).beyond_what_blocks(&unblocked));
+    report.statements = Some(Statements { database: catalog.database, lines, hidden });
+    Ok(())
+}
+
+/// What [`Catalog::before_encryption`] finds, without the CHECKs that the analysis tells more about.
+pub(super) fn before_encryption(
+    policy: &Policy,
+    catalog: &Catalog,
+    plaintext: &BTreeSet<ColumnName>,
+    problems: &[SchemaProblem],
+) -> impl Iterator<Item = Finding> {
     let is_told = |finding: &Finding| {
         let check = finding.message.split(" uses ").next().unwrap_or_default();
         check.starts_with("CHECK ")
             && problems.iter().any(|problem| problem.message.starts_with(&format!("{check} uses ")))
     };
-    let before = catalog.before_encryption(policy, &plaintext);
-    report.findings.extend(before.into_iter().filter(|finding| !is_told(finding)));
-    report.findings.extend(problems.into_iter().map(|problem| judged(policy, problem)));
-    let facts = database.session().await?;
-    let lines = tally(&texts.into_list(), &Judge::new(&schema, &facts));
-    report.statements = Some(Statements { database: catalog.database, lines, hidden });
-    Ok(())
+    catalog.before_encryption(policy, plaintext).into_iter().filter(move |finding| !is_told(finding))
+}
+
+/// Whether a text that was logged or counted is one that this program itself asks, here or as a proxy.
+pub(super) fn is_own(text: &str) -> bool {
+    static OWN: OnceLock<BTreeSet<String>> = OnceLock::new();
+    let own = OWN.get_or_init(|| {
+        let all = catalog::PROLOGUE.iter().copied().chain(catalog::QUERIES.iter().map(|query| query.sql));
+        all.chain([catalog::SESSION_QUERY]).map(|sql| shape(sql).key).collect()
+    });
+    text.trim_end().ends_with(MARK) || own.contains(&shape(text).key)
 }
 
 /// A file's content, or that of standard input for `-`. A log may hold bytes that are no text.
-fn contents(file: &Path) -> anyhow::Result<String> {
+pub(super) fn contents(file: &Path) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     if file == Path::new("-") {
         std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;

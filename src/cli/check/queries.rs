@@ -73,8 +73,8 @@ impl Texts {
     }
 
     /// The texts, in the order in which they were first seen.
-    pub(in crate::cli) fn into_list(self) -> Vec<Sent> {
-        self.list
+    pub(in crate::cli) fn list(&self) -> &[Sent] {
+        &self.list
     }
 }
 

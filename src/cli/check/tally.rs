@@ -54,6 +54,8 @@ pub(in crate::cli) struct Line {
 /// What is analysed under.
 pub(in crate::cli) struct Judge<'a> {
     schema: &'a Schema,
+    /// The same without what stands in the way of all statements on a table.
+    unblocked: Option<&'a Schema>,
     facts: &'a SessionFacts,
     given: RefCell<Given>,
 }
@@ -93,7 +95,13 @@ pub(in crate::cli) fn tally(sent: &[Sent], judge: &Judge<'_>) -> Vec<Line> {
 
 impl<'a> Judge<'a> {
     pub(in crate::cli) fn new(schema: &'a Schema, facts: &'a SessionFacts) -> Self {
-        Self { schema, facts, given: RefCell::default() }
+        Self { schema, unblocked: None, facts, given: RefCell::default() }
+    }
+
+    /// Where something stands in the way of all statements on a table, they are told of by what `schema`, which has
+    /// nothing of the kind, has against them; if that is nothing, by what stands in the way.
+    pub(in crate::cli) fn beyond_what_blocks(self, schema: &'a Schema) -> Self {
+        Self { unblocked: Some(schema), ..self }
     }
 
     /// What the proxy would do with a text that comes behind those before.
@@ -120,8 +128,23 @@ impl<'a> Judge<'a> {
     }
 
     fn analyzed(&self, text: &str, way: Way) -> Verdict {
+        let verdict = self.analyzed_under(self.schema, text, way);
+        match (&verdict, self.unblocked) {
+            (Verdict::Refuse(refusal), Some(unblocked))
+                if matches!(*refusal.reason, Reason::Blocked { .. } | Reason::WritesBlocked { .. }) =>
+            {
+                match self.analyzed_under(unblocked, text, way) {
+                    own @ Verdict::Refuse(_) => own,
+                    Verdict::Forward(_) | Verdict::Rewrite(_) => verdict,
+                }
+            }
+            (Verdict::Refuse(_) | Verdict::Forward(_) | Verdict::Rewrite(_), _) => verdict,
+        }
+    }
+
+    fn analyzed_under(&self, schema: &Schema, text: &str, way: Way) -> Verdict {
         let context = Context {
-            schema: self.schema,
+            schema,
             search_path: &self.facts.schemas,
             standard_conforming_strings: true,
             utf8: true,
@@ -254,6 +277,26 @@ ssn = { type = "text" }"#;
         let sent: Vec<_> =
             texts.iter().map(|(calls, text)| Sent { text: (*text).to_owned(), way, calls: *calls }).collect();
         tally(&sent, &Judge::new(&schema, &facts()))
+    }
+
+    #[test]
+    fn a_statement_on_a_blocked_table_is_told_of_by_its_own_reason() {
+        let policy = Policy::parse(POLICY, "p").unwrap();
+        let rows = format!("{ROWS}\ndependents: 10|check|no_at|{{2}}|(position(email, '@') = 0)|~|~");
+        let planned = catalog(&rows).once_encrypted(&policy);
+        let (schema, _) = Schema::build(&policy, &planned);
+        let (unblocked, problems) = Schema::build(&policy, &planned.without_dependents());
+        assert_eq!(problems, []);
+        let sent =
+            ["INSERT INTO users (email) VALUES ('a')", "INSERT INTO users (email) VALUES (lower('A'))"];
+        let sent = sent.map(|text| Sent { text: text.to_owned(), way: Way::Query, calls: 1 });
+        let facts = facts();
+        let judge = Judge::new(&schema, &facts).beyond_what_blocks(&unblocked);
+        let reasons = tally(&sent, &judge).into_iter().map(|line| match line.outcome {
+            Outcome::Refused(refused) => refused.reason,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(reasons.collect::<Vec<_>>(), ["writes blocked", "plain stored"]);
     }
 
     fn shown(way: Way, texts: &[(u64, &str)]) -> Vec<String> {
