@@ -3,7 +3,6 @@
 //!
 //! It reads an envelope's first two bytes (`docs/format.md`) and its length, which costs a look at a value's head.
 
-use super::lex;
 use crate::catalog::Storage;
 use crate::crypto::Mode;
 use crate::policy::quote_ident;
@@ -14,9 +13,11 @@ const SUFFIX: &str = "_sealed_check";
 /// An identifier's bytes (`NAMEDATALEN` less the zero at the end).
 const MAX_NAME: usize = 63;
 
-/// `CONSTRAINT name CHECK (...)` for a column.
-pub(super) fn constraint(column: &str, mode: Mode, storage: Storage) -> String {
-    let (name, column) = (quote_ident(&name(column)), quote_ident(column));
+/// `CONSTRAINT name CHECK (...)` for a column of a table that has constraints of these names already.
+pub(super) fn constraint(column: &str, mode: Mode, storage: Storage, taken: &[String]) -> String {
+    let names = (0..=taken.len()).map(|number| name(column, number));
+    let free = names.into_iter().find(|name| !taken.contains(name)).unwrap_or_default();
+    let (name, column) = (quote_ident(&free), quote_ident(column));
     let least = mode.overhead();
     let (shape, least) = match storage {
         Storage::Bytea => {
@@ -40,7 +41,7 @@ pub(super) fn constraint(column: &str, mode: Mode, storage: Storage) -> String {
 /// Whether a CHECK of the catalog, by its name and expression, is one of these.
 pub(super) fn is_ours(name: &str, expression: &str) -> bool {
     const READS: [&str; 2] = ["= '\\xe51", "'pgs1.5R"];
-    name.ends_with(SUFFIX)
+    name.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with(SUFFIX)
         && expression.contains("substr(")
         && READS.iter().any(|read| expression.contains(read))
 }
@@ -66,21 +67,22 @@ fn text_heads(mode: Mode) -> impl Iterator<Item = String> {
     thirds.chars().map(|third| format!("{TEXT_PREFIX}5R{third}"))
 }
 
-/// The constraint's name: a long column's is cut, and told from others by a sum of all of it.
-fn name(column: &str) -> String {
-    if column.len() + SUFFIX.len() <= MAX_NAME {
-        return format!("{column}{SUFFIX}");
+/// The constraint's name: a long column's is cut, and told from others by a sum of all of it. A column that was renamed
+/// leaves its name to the constraint, and the next one of that name gets a number.
+fn name(column: &str, number: usize) -> String {
+    let suffix = if number == 0 { SUFFIX.to_owned() } else { format!("{SUFFIX}{number}") };
+    if column.len() + suffix.len() <= MAX_NAME {
+        return format!("{column}{suffix}");
     }
     // FNV-1a, which will be the same in every release.
     let sum =
         column.bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    let mut kept = MAX_NAME - SUFFIX.len() - 9;
+    let mut kept = MAX_NAME.saturating_sub(suffix.len() + 9);
     while !column.is_char_boundary(kept) {
         kept -= 1;
     }
     let kept = column.get(..kept).unwrap_or_default();
-    let name = format!("{kept}_{sum:08x}{SUFFIX}");
-    lex::clip(&name).to_owned()
+    format!("{kept}_{sum:08x}{suffix}")
 }
 
 #[cfg(test)]
@@ -105,7 +107,7 @@ mod tests {
             ),
         ];
         for (mode, storage, expected) in cases {
-            assert_eq!(constraint("Mail", mode, storage), expected);
+            assert_eq!(constraint("Mail", mode, storage, &[]), expected);
         }
     }
 
@@ -136,8 +138,11 @@ mod tests {
 
     #[test]
     fn names_fit_and_stay_apart() {
-        assert_eq!(name("email"), "email_sealed_check");
-        let (a, b) = (name(&format!("{}a", "é".repeat(31))), name(&format!("{}b", "é".repeat(31))));
+        assert_eq!(name("email", 0), "email_sealed_check");
+        let taken = [name("email", 0), "email_sealed_check1".to_owned()];
+        let third = constraint("email", Mode::Randomized, Storage::Bytea, &taken);
+        assert!(third.starts_with("CONSTRAINT email_sealed_check2 CHECK"), "{third}");
+        let (a, b) = (name(&format!("{}a", "é".repeat(31)), 0), name(&format!("{}b", "é".repeat(31)), 0));
         assert_ne!(a, b);
         for name in [a, b] {
             assert!(name.len() <= MAX_NAME && name.ends_with(SUFFIX), "{name}");

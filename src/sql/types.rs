@@ -426,7 +426,7 @@ pub(super) fn joins_as_constant(column: &Type, constant: Option<Oid>, leads: boo
 }
 
 /// Whether each value of `source` is one of `target`, in the same canonical form.
-fn holds(target: &Type, source: &Type) -> bool {
+pub(super) fn holds(target: &Type, source: &Type) -> bool {
     if target == source {
         return true;
     }

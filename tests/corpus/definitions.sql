@@ -11,7 +11,16 @@ create unlogged table accounts(email /* the address */ text -- here
  , level pg_catalog.bytea default «accounts.level store as int4 '1'» check (level is not null) CONSTRAINT level_sealed_check CHECK (pg_catalog.substr(level, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(level) OPERATOR(pg_catalog.>=) 22)) with (fillfactor=70) tablespace fast
 
 CREATE TABLE accounts (email varchar(254))
-=> refuse 0A000 at 30: column public.accounts.email is declared as varchar(254), but the policy says text
+=> CREATE TABLE public.accounts (email pg_catalog.bytea CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22))
+
+CREATE TABLE accounts ("Full Name" varchar(30), level smallint, since timestamptz(6), email char(20))
+=> refuse 0A000 at 93: column public.accounts.email is declared as char(20), but the policy says text
+
+CREATE TABLE accounts ("Full Name" character varying)
+=> refuse 0A000 at 36: column public.accounts."Full Name" is declared as character varying, but the policy says character varying(80)
+
+CREATE TABLE accounts (level bigint)
+=> refuse 0A000 at 30: column public.accounts.level is declared as bigint, but the policy says integer
 
 CREATE TABLE accounts (email text DEFAULT lower('Secret'))
 => refuse 0A000 at 43: only a constant, a parameter or a column that is encrypted alike can be stored in encrypted column public.accounts.email
@@ -251,7 +260,7 @@ ALTER TABLE customers ADD phone2 int, ADD COLUMN IF NOT EXISTS mobile text DEFAU
 => ALTER TABLE public.customers ADD phone2 int, ADD COLUMN IF NOT EXISTS mobile pg_catalog.bytea DEFAULT «customers.mobile store as text 'secret'»::pg_catalog.bytea NOT NULL CONSTRAINT mobile_sealed_check CHECK (pg_catalog.substr(mobile, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(mobile) OPERATOR(pg_catalog.>=) 22), DROP note
 
 ALTER TABLE customers ADD mobile varchar(20)
-=> refuse 0A000 at 34: column public.customers.mobile is declared as varchar(20), but the policy says text
+=> ALTER TABLE public.customers ADD mobile pg_catalog.bytea CONSTRAINT mobile_sealed_check CHECK (pg_catalog.substr(mobile, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(mobile) OPERATOR(pg_catalog.>=) 22)
 
 ALTER TABLE IF EXISTS ONLY public.users ALTER email SET DEFAULT 'secret', ALTER COLUMN ssn DROP DEFAULT, ALTER bio SET DEFAULT 'plain', ALTER active SET DEFAULT true
 => ALTER TABLE IF EXISTS ONLY public.users ALTER email SET DEFAULT «users.email store 'secret'», ALTER COLUMN ssn DROP DEFAULT, ALTER bio SET DEFAULT 'plain', ALTER active SET DEFAULT «users.active store as bool 'true'»
@@ -327,6 +336,24 @@ ALTER TABLE users SET (fillfactor = 70), SET TABLESPACE fast, REPLICA IDENTITY F
 
 ALTER TABLE users FROB 'secret'
 => refuse 0A000 at 19: this action of ALTER TABLE is not supported in a statement that names users
+
+ALTER TABLE IF EXISTS accounts ALTER email SET DEFAULT 'secret', ADD level int, ADD UNIQUE (email), DROP note
+=> ALTER TABLE IF EXISTS public.accounts ALTER email SET DEFAULT «accounts.email store 'secret'», ADD level pg_catalog.bytea CONSTRAINT level_sealed_check CHECK (pg_catalog.substr(level, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(level) OPERATOR(pg_catalog.>=) 22), ADD UNIQUE (email), DROP note (unresolved)
+
+ALTER TABLE IF EXISTS accounts RENAME email TO mail
+=> ALTER TABLE IF EXISTS public.accounts RENAME email TO mail (unresolved)
+
+ALTER TABLE accounts ALTER email SET DEFAULT 'secret'
+=> refuse 42P01 at 13: relation "accounts" does not exist
+
+ALTER TABLE users ADD CONSTRAINT c EXCLUDE (bio WITH 'secret')
+=> refuse 0A000 at 23: this constraint is not supported in a statement that names users
+
+CREATE INDEX ON users (id) INCLUDE ('secret')
+=> refuse 0A000 at 45: a clause of CREATE INDEX is not supported in a statement that names users
+
+ALTER TABLE IF EXISTS nothing ADD users text
+=> forward (unresolved)
 
 --! Names that are given and taken.
 ALTER TABLE users RENAME TO people

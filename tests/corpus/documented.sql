@@ -475,8 +475,8 @@ ALTER TABLE users ADD COLUMN ssn text
 CREATE TABLE users (id serial PRIMARY KEY, email text DEFAULT 'nobody', ssn text DEFAULT 'none')
 => CREATE TABLE public.users (id serial PRIMARY KEY, email pg_catalog.bytea DEFAULT «users.email store 'nobody'» CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22), ssn pg_catalog.bytea DEFAULT «users.ssn store 'none'» CONSTRAINT ssn_sealed_check CHECK (pg_catalog.substr(ssn, 1, 2) OPERATOR(pg_catalog.=) '\xe510'::pg_catalog.bytea AND pg_catalog.octet_length(ssn) OPERATOR(pg_catalog.>=) 46))
 
-CREATE TABLE users (id serial PRIMARY KEY, email varchar(50))
-=> refuse 0A000 at 50: column public.users.email is declared as varchar(50), but the policy says text
+CREATE TABLE users (id serial PRIMARY KEY, email integer)
+=> refuse 0A000 at 50: column public.users.email is declared as integer, but the policy says text
 
 CREATE TABLE users (id serial PRIMARY KEY, email text CHECK (email <> ''))
 => refuse 0A000 at 62: a constant for encrypted column public.users.email cannot stand in CHECK
@@ -500,7 +500,7 @@ ALTER TABLE users ALTER COLUMN email SET NOT NULL
 => ALTER TABLE public.users ALTER COLUMN email SET NOT NULL
 
 ALTER TABLE users ALTER COLUMN email TYPE varchar(50)
-=> refuse 0A000 at 43: column public.users.email is declared as varchar(50), but the policy says text
+=> ALTER TABLE public.users ALTER COLUMN email TYPE pg_catalog.bytea
 
 ALTER TABLE users ALTER COLUMN email SET DEFAULT 'nobody'
 => ALTER TABLE public.users ALTER COLUMN email SET DEFAULT «users.email store 'nobody'»

@@ -121,6 +121,7 @@ impl Builder<'_> {
                     && matches!(expression, Some("list" | "hash" | "range"))
             };
             let key = relation.dependents.iter().find(is_key).map(|key| key.columns.clone());
+            let checks = relation.dependents.iter().filter(|d| d.kind == DependentKind::Check);
             let entry = Relation {
                 oid: relation.oid,
                 name: relation.name.clone(),
@@ -128,6 +129,7 @@ impl Builder<'_> {
                 columns: columns.collect(),
                 columns_known: !own && relation.kind != RelationKind::Sequence,
                 partition_key: key.unwrap_or_default(),
+                checks: checks.map(|check| check.name.clone()).collect(),
                 is_protected: false,
                 blocked: None,
                 writes_blocked: None,

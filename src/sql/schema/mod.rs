@@ -83,6 +83,8 @@ pub(super) struct Relation {
     pub(super) columns_known: bool,
     /// The numbers of the columns by which it is partitioned.
     pub(super) partition_key: Vec<i16>,
+    /// The names of its CHECK constraints.
+    pub(super) checks: Vec<String>,
     /// It has encrypted columns, or reaches some.
     pub(super) is_protected: bool,
     /// Why no statement may name it.

@@ -14,29 +14,49 @@ use crate::sql::schema::{Planned, Relation, RelationColumn, alike};
 
 /// What an ALTER leaves of the relation.
 pub(super) struct Altered {
+    /// False for IF EXISTS of a relation that is not known.
+    pub(super) is_there: bool,
     /// The relation as it was named.
     pub(super) name: RelationName,
     /// As it is afterwards.
     pub(super) relation: Relation,
 }
 
+/// ALTER TABLE up to its actions.
+pub(super) struct Head {
+    pub(super) name: Name,
+    if_exists: bool,
+}
+
 /// ALTER TABLE | VIEW ... [IF EXISTS] [ONLY] name [*]
-pub(super) fn head(reader: &mut Reader<'_>) -> Option<Name> {
+pub(super) fn head(reader: &mut Reader<'_>) -> Option<Head> {
     reader.expect(&["alter"])?;
     reader.take_any(&["materialized", "foreign"]);
     reader.take_any(&["table", "view"]).then_some(())?;
-    reader.take(&["if", "exists"]);
+    let if_exists = reader.take(&["if", "exists"]);
     reader.take(&["only"]);
     let name = reader.name()?;
     reader.symbol(b'*');
-    Some(name)
+    Some(Head { name, if_exists })
 }
 
 impl Definer<'_> {
     /// ALTER of a relation; the reader stands behind its name.
-    pub(super) fn alter(&mut self, name: &Name, mut reader: Reader<'_>) -> Result<Altered, Refusal> {
-        let relation = self.existing(name)?;
-        let mut altered = Altered { name: relation.name.clone(), relation: Relation::clone(&relation) };
+    pub(super) fn alter(&mut self, head: &Head, mut reader: Reader<'_>) -> Result<Altered, Refusal> {
+        let name = &head.name;
+        let mut is_there = true;
+        let relation = match self.relation(name)? {
+            Some(relation) => relation,
+            // The server says that there is none, and must not see more than if there were.
+            None if head.if_exists => {
+                is_there = false;
+                let name = self.made(name)?;
+                Arc::new(Relation { columns_known: false, ..self.empty(name) })
+            }
+            None => self.existing(name)?,
+        };
+        let mut altered =
+            Altered { is_there, name: relation.name.clone(), relation: Relation::clone(&relation) };
         if self.rename(&mut altered, &mut reader)? {
             return Ok(altered);
         }
@@ -128,6 +148,9 @@ impl Definer<'_> {
         let is_view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
         let planned = self.schema.planned(&relation.name);
         let Some(column) = relation.columns.iter_mut().find(|column| column.name == old) else {
+            if !relation.columns_known {
+                return Ok(());
+            }
             return self.refuse(Reason::UndefinedColumn { name: format!("\"{old}\"") }, token);
         };
         if !is_view {

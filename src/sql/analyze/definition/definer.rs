@@ -17,7 +17,7 @@ use crate::sql::lex::{self, LexemeKind, Parsed};
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::schema::{Relation, Schema};
 use crate::sql::scope::{Ctes, Env, From, Scope};
-use crate::sql::types::{Meeting, Ty};
+use crate::sql::types::{Meeting, Ty, holds};
 use crate::sql::{Edit, Replacement, scan, typename};
 
 /// One definition: what is edited in it.
@@ -188,7 +188,7 @@ impl<'a> Definer<'a> {
         Some(Sealing { class: Arc::clone(&planned.class), ty, undecided })
     }
 
-    /// Proves that a type is declared as the policy says, and puts the stored one in its place.
+    /// Proves that a type is declared as the policy says, or as a narrower one, and puts the stored one in its place.
     pub(super) fn stored_type(&mut self, ty: &Range<usize>, sealing: &Sealing) -> Result<(), Refusal> {
         if !self.agrees(ty, sealing) {
             let policy = sealing.ty.as_ref().map_or_else(|| sealing.class.ty.to_string(), type_name);
@@ -217,7 +217,7 @@ impl<'a> Definer<'a> {
         }
         let own = &sealing.class.ty;
         match (Type::parse(&written), &sealing.undecided) {
-            (Ok(datum::TypeName::Builtin(ty)), None) => ty == *own,
+            (Ok(datum::TypeName::Builtin(ty)), None) => stores_alike(own, &ty),
             (Ok(datum::TypeName::Builtin(_)), Some(_)) | (Err(_), _) => false,
             (Ok(datum::TypeName::Named { schema, name, array }), None) => {
                 let parts: Vec<_> = schema.into_iter().chain([name]).collect();
@@ -438,6 +438,27 @@ fn type_expression(
                 });
             }
         }
+    }
+}
+
+/// Whether each value that a declared type takes is stored as the policy's type stores it. What the policy's takes beyond
+/// that, migrations that widen a column make good: the first ones declare what is the policy's type after the last.
+fn stores_alike(policy: &Type, declared: &Type) -> bool {
+    match (&policy.base, &declared.base) {
+        (Base::Text | Base::Varchar, _) | (Base::Int4 | Base::Int8, Base::Int2 | Base::Int4 | Base::Int8) => {
+            holds(policy, declared)
+        }
+        (Base::Numeric, Base::Numeric) => {
+            let parts = |ty: &Type| (ty.modifier >> 16, ty.modifier & 0xffff);
+            let ((policy, scale), (declared, other)) = (parts(policy), parts(declared));
+            scale == other && policy >= declared
+        }
+        (Base::Time | Base::Timestamp | Base::Timestamptz, other) => {
+            // Six digits are what there is.
+            let precision = |ty: &Type| if ty.modifier == -1 { 6 } else { ty.modifier };
+            policy.base == *other && precision(policy) == precision(declared)
+        }
+        _ => policy == declared,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::reader::{Name, Reader};
+use crate::sql::lex::Lexeme;
 use crate::sql::typename::{self, Resolve};
 
 /// An element of CREATE TABLE.
@@ -300,7 +301,7 @@ fn nulls_distinct(reader: &mut Reader<'_>) {
 /// INCLUDE, WITH and USING INDEX TABLESPACE.
 fn index_options(reader: &mut Reader<'_>) -> Option<()> {
     if reader.take(&["include"]) {
-        reader.group()?;
+        reader.columns()?;
     }
     if reader.take(&["with"]) {
         reader.group()?;
@@ -325,7 +326,9 @@ fn references(reader: &mut Reader<'_>) -> Option<References> {
             || reader.take(&["set", "null"])
             || reader.take(&["set", "default"]);
         known.then_some(())?;
-        reader.optional_group()?;
+        if reader.is_symbol(b'(') {
+            reader.columns()?;
+        }
     }
     Some(References { table, columns })
 }
@@ -383,6 +386,9 @@ fn exclude(reader: &mut Reader<'_>) -> Option<Constraint> {
         let element = index_element(&mut item)?;
         item.expect(&["with"])?;
         let rest = item.lexemes.get(item.at..item.end).unwrap_or_default();
+        if rest.iter().any(Lexeme::is_value) {
+            return None;
+        }
         let operator: String = rest.iter().map(|lexeme| lexeme.text(item.text)).collect();
         elements.push((element, operator));
     }

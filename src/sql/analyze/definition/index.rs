@@ -63,7 +63,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Index> {
         item.is_done().then_some(())?;
     }
     if reader.take(&["include"]) {
-        reader.group()?;
+        reader.columns()?;
     }
     let _ = reader.take(&["nulls", "distinct"]) || reader.take(&["nulls", "not", "distinct"]);
     if reader.take(&["with"]) {

@@ -129,16 +129,20 @@ impl One<'_> {
         let Some(table) = alter::head(&mut reader) else { return Err(self.kind_refused(name, at)) };
         match definer.alter(&table, reader) {
             Ok(altered) => {
-                let made = if altered.relation.is_protected {
+                let unresolved = !altered.is_there;
+                let made = if unresolved {
+                    Made::Nothing
+                } else if altered.relation.is_protected {
                     self.overlaid(|schema| schema.without(&altered.name).with(altered.relation))
                 } else if altered.name == altered.relation.name {
                     Made::Nothing
                 } else {
                     Made::Names
                 };
-                Ok(self.with_edits(Carried::forward(head.effects), definer, made))
+                let carried = Carried { unresolved, ..Carried::forward(head.effects) };
+                Ok(self.with_edits(carried, definer, made))
             }
-            Err(refusal) => self.unless_alone(head, &table, refusal),
+            Err(refusal) => self.unless_alone(head, &table.name, refusal),
         }
     }
 

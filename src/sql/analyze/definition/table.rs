@@ -71,17 +71,7 @@ impl Definer<'_> {
         };
         parents.extend(tail.inherits);
         let is_there = head.if_not_exists && self.schema.relation(&name).is_some();
-        let mut table = Relation {
-            oid: MADE_HERE,
-            name: name.clone(),
-            kind: RelationKind::Table,
-            columns: Vec::new(),
-            columns_known: true,
-            partition_key: Vec::new(),
-            is_protected: self.schema.planned(&name).is_some(),
-            blocked: None,
-            writes_blocked: None,
-        };
+        let mut table = self.empty(name);
         let mut parent_of_bound = None;
         for parent in &parents {
             let relation = self.existing(parent)?;
@@ -111,6 +101,22 @@ impl Definer<'_> {
         }
         self.undecided(&mut table);
         Ok(Created { relation: table, is_there })
+    }
+
+    /// A table of which nothing is known yet but its name.
+    pub(super) fn empty(&self, name: RelationName) -> Relation {
+        Relation {
+            oid: MADE_HERE,
+            kind: RelationKind::Table,
+            columns: Vec::new(),
+            columns_known: true,
+            partition_key: Vec::new(),
+            checks: Vec::new(),
+            is_protected: self.schema.planned(&name).is_some(),
+            blocked: None,
+            writes_blocked: None,
+            name,
+        }
     }
 
     /// The table that is to be made.
@@ -295,8 +301,12 @@ impl Definer<'_> {
             }
         }
         if let (Some(sealing), Some(_)) = (sealing, &definition.ty) {
-            let check =
-                sealed_check::constraint(&definition.name, sealing.class.binding.mode, sealing.class.storage);
+            let check = sealed_check::constraint(
+                &definition.name,
+                sealing.class.binding.mode,
+                sealing.class.storage,
+                &table.checks,
+            );
             self.insert_behind(definition.end.saturating_sub(1), format!(" {check}"));
         }
         Ok(())
