@@ -1,7 +1,7 @@
 //! What becomes of statements under a policy, counted.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::queries::{Sent, Way};
 use super::shape::shape;
@@ -66,6 +66,8 @@ pub(in crate::cli) struct Judge<'a> {
 struct Given {
     statements: HashMap<String, NamedStatement>,
     cursors: HashMap<String, Cursor>,
+    /// Names that a refused PREPARE or DECLARE would have given.
+    void: HashSet<String>,
 }
 
 /// Gives each text its outcome and counts those of one shape and outcome together, most called first.
@@ -110,7 +112,10 @@ impl<'a> Judge<'a> {
         let changes = match &verdict {
             Verdict::Forward(untouched) => untouched.names.as_slice(),
             Verdict::Rewrite(plan) => plan.names.as_slice(),
-            Verdict::Refuse(_) => &[],
+            Verdict::Refuse(_) => {
+                self.given.borrow_mut().void.extend(names_given(text));
+                &[]
+            }
         };
         for (_, change) in changes {
             let mut given = self.given.borrow_mut();
@@ -163,12 +168,32 @@ impl<'a> Judge<'a> {
 
 impl Names for Judge<'_> {
     fn statement(&self, name: &str) -> Meaning<NamedStatement> {
-        self.given.borrow().statements.get(name).cloned().map_or(Meaning::Unknown, Meaning::Is)
+        let given = self.given.borrow();
+        given.statements.get(name).cloned().map_or_else(|| given.unknown(name), Meaning::Is)
     }
 
     fn cursor(&self, name: &str) -> Meaning<Cursor> {
-        self.given.borrow().cursors.get(name).cloned().map_or(Meaning::Unknown, Meaning::Is)
+        let given = self.given.borrow();
+        given.cursors.get(name).cloned().map_or_else(|| given.unknown(name), Meaning::Is)
     }
+}
+
+impl Given {
+    fn unknown<T>(&self, name: &str) -> Meaning<T> {
+        if self.void.contains(name) { Meaning::Void } else { Meaning::Unknown }
+    }
+}
+
+/// The names that PREPARE and DECLARE give in a text.
+fn names_given(text: &str) -> Vec<String> {
+    let lexemes = lex::tokenize(text).unwrap_or_default();
+    let statements = lex::split(text, &lexemes);
+    let given = statements.into_iter().filter_map(|range| {
+        let (first, name) = (lexemes.get(range.start)?, lexemes.get(range.start + 1)?);
+        let gives = first.is_word(text, "prepare") || first.is_word(text, "declare");
+        gives.then(|| lex::identifier(name, text)).flatten()
+    });
+    given.collect()
 }
 
 fn refused(refusal: &Refusal) -> Outcome {
@@ -177,8 +202,7 @@ fn refused(refusal: &Refusal) -> Outcome {
         Reason::UndefinedColumn { .. }
         | Reason::UndefinedTable { .. }
         | Reason::UndefinedAlias { .. }
-        | Reason::AmbiguousColumn { .. }
-        | Reason::UndefinedStatement { .. } => Outcome::Unknown(error.message.into_owned()),
+        | Reason::AmbiguousColumn { .. } => Outcome::Unknown(error.message.into_owned()),
         _ => {
             let (column, construct) = refusal.about();
             Outcome::Refused(Refused {

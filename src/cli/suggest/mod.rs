@@ -85,9 +85,15 @@ async fn look(args: &InitArgs, url: &str) -> anyhow::Result<Known> {
 
 fn proposed(known: &Known) -> anyhow::Result<String> {
     let Known { catalog, facts, statistics, texts, sources } = known;
-    let mut sent = texts.list().to_vec();
-    let shapes: BTreeSet<String> = sent.iter().map(|sent| shape(&sent.text).key).collect();
-    let statements = (shapes.len(), sent.iter().map(|sent| sent.calls).fold(0, u64::saturating_add));
+    // One of each shape stands for all of it: modes do not depend on values.
+    let mut shapes: BTreeMap<String, queries::Sent> = BTreeMap::new();
+    for text in texts.list() {
+        let one = shapes.entry(shape(&text.text).key);
+        let one = one.or_insert_with(|| queries::Sent { calls: 0, ..text.clone() });
+        one.calls = one.calls.saturating_add(text.calls);
+    }
+    let mut sent: Vec<queries::Sent> = shapes.into_values().collect();
+    let statements = (sent.len(), sent.iter().map(|sent| sent.calls).fold(0, u64::saturating_add));
     // A view's query is printed under an empty search path: its names are whole.
     let views = catalog.relations.iter().filter_map(|relation| relation.definition.as_deref());
     sent.extend(views.map(|text| queries::Sent { text: text.to_owned(), way: Way::Query, calls: 0 }));
