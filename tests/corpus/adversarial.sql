@@ -411,7 +411,7 @@ SELECT format('SELECT id FROM users WHERE n = %s', 1)
 --! What takes a name away from the policy.
 
 ALTER SCHEMA public RENAME TO private
-=> refuse 0A000 at 14: ALTER SCHEMA cannot be carried out on public, which has encrypted columns
+=> refuse 0A000 at 14: private."Weird Table"."Select" would hold the encrypted values of public."Weird Table"."Select" (context public."Weird Table"."Select"), but the policy does not say so
 
 ALTER SCHEMA pg_temp_3 RENAME TO x
 => forward

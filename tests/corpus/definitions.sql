@@ -109,6 +109,21 @@ CREATE TABLE other.accounts (email text); INSERT INTO other.accounts VALUES ('pl
 CREATE TEMP TABLE accounts (email text)
 => refuse 0A000 at 19: a temporary table accounts would take the place of the encrypted one
 
+CREATE TABLE pg_temp.accounts (email text)
+=> refuse 0A000 at 22: a temporary table accounts would take the place of the encrypted one
+
+CREATE TABLE pg_temp.accounts AS SELECT 'secret' AS email
+=> refuse 0A000 at 22: a temporary table accounts would take the place of the encrypted one
+
+CREATE VIEW pg_temp.accounts AS SELECT 'secret' AS email
+=> refuse 0A000 at 21: a temporary table accounts would take the place of the encrypted one
+
+ALTER TABLE pg_temp_3.other RENAME TO accounts
+=> refuse 42P01 at 23: relation "pg_temp_3.other" does not exist
+
+ALTER TABLE plain SET SCHEMA pg_temp
+=> forward
+
 CREATE TEMP TABLE staging (email text)
 => forward
 

@@ -65,8 +65,8 @@ impl One<'_> {
         if let Some(hit) = scan::names_plan(self.text, self.lexemes, &|name| names.is_protected(name)) {
             return Err(self.kind_refused(shown(hit.name), Some(hit.at)));
         }
-        if let Some((name, at)) = self.unseats(head) {
-            return Err(self.kind_refused(name, Some(at)));
+        if let Some(refusal) = self.unseats(head) {
+            return Err(refusal);
         }
         let hit = scan::names_any(self.text, self.lexemes, self.cx.schema.names());
         let (name, at) = match hit {

@@ -166,11 +166,6 @@ impl Schema {
         })
     }
 
-    /// Whether a schema has a protected relation.
-    pub(super) fn protects_in(&self, schema: &str) -> bool {
-        self.relations.values().any(|relation| relation.is_protected && relation.name.schema == schema)
-    }
-
     /// Whether an enum type of that name is one of an encrypted column.
     pub(super) fn seals_type(&self, name: &str) -> bool {
         let oids = self.types.iter().filter(|(ty, _)| ty.name == name).map(|(_, oid)| *oid);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Relation, RelationColumn, Schema};
-use crate::catalog::{Class, RelationName};
+use crate::catalog::{Class, RelationKind, RelationName};
 use crate::datum::TypeName;
 use crate::sql::OutputValue;
 
@@ -50,6 +50,47 @@ impl Schema {
         let mut schema = self.clone();
         schema.relations.remove(relation);
         schema
+    }
+
+    /// The first thing that the policy would not say of a table under another name. Columns that are sealed because a
+    /// parent's are stay so.
+    pub(in crate::sql) fn renamed(&self, relation: &Relation, new: &RelationName) -> Option<Disagreement> {
+        let planned = self.planned(new);
+        let columns = relation.columns.iter().map(|column| (column, self.class_by_policy(relation, column)));
+        let is_own = |(column, class): &(&RelationColumn, Option<&Arc<Class>>)| {
+            class.is_none_or(|class| class.column.relation == relation.name)
+                || planned.is_some_and(|planned| planned.columns.contains_key(&column.name))
+        };
+        let columns = columns.filter(is_own);
+        let columns = columns.map(|(column, class)| (column.name.as_str(), class.map(Arc::as_ref)));
+        Planned::disagrees(planned, columns)
+    }
+
+    /// How a column is sealed; or how it should be, where the database has it in another type.
+    pub(in crate::sql) fn class_by_policy<'c>(
+        &'c self,
+        relation: &Relation,
+        column: &'c RelationColumn,
+    ) -> Option<&'c Arc<Class>> {
+        let planned = || Some(&self.planned(&relation.name)?.columns.get(&column.name)?.class);
+        column.class().or_else(planned)
+    }
+
+    /// The same for all tables of a schema, by their new names.
+    pub(in crate::sql) fn renamed_schema(
+        &self,
+        old: &str,
+        new: &str,
+    ) -> Option<(RelationName, Disagreement)> {
+        let tables = self.relations.values().filter(|relation| {
+            relation.name.schema == old
+                && !matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView)
+        });
+        let found = tables.filter_map(|relation| {
+            let name = RelationName::new(new, &relation.name.name);
+            self.renamed(relation, &name).map(|disagreement| (name, disagreement))
+        });
+        found.min_by(|(a, _), (b, _)| a.name.cmp(&b.name))
     }
 
     /// Where a table of that name would be made: in the first schema of the search path that is neither PostgreSQL's

@@ -160,6 +160,14 @@ fn columns_that_cannot_hold_encrypted_values_refuse_their_table() {
         let database = with_users(change);
         let verdict = verdict_of(&database, "SELECT id FROM users");
         assert!(verdict.contains("cannot be used"), "{wanted}: {verdict}");
+        for rename in
+            ["TABLE users RENAME TO people", "TABLE users RENAME email TO mail", "SCHEMA public RENAME TO p"]
+        {
+            let verdict = verdict_of(&database, &format!("ALTER {rename}"));
+            // A materialized view is what its query gives under any name.
+            let refused = verdict != "forward" && verdict != "rewrite";
+            assert!(refused || wanted == "only a table", "{wanted}: {rename}: {verdict}");
+        }
         assert!(database.problems.iter().any(|problem| problem.message.contains(wanted)), "{wanted}");
     }
 }

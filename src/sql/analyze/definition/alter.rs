@@ -108,8 +108,7 @@ impl Definer<'_> {
         Ok(true)
     }
 
-    /// The policy has to say of the new name what holds for the old one. Columns that are sealed because a parent's
-    /// are stay so.
+    /// The policy has to say of the new name what holds for the old one.
     fn rename_table(
         &mut self,
         relation: &mut Relation,
@@ -119,20 +118,14 @@ impl Definer<'_> {
     ) -> Result<(), Refusal> {
         let old = relation.name.clone();
         let new = RelationName::new(schema.unwrap_or(old.schema.clone()), name.unwrap_or(old.name.clone()));
+        self.shadows_none(&new, token)?;
         let is_view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
         if is_view {
             if self.schema.planned(&new).is_some() {
                 return self.not_understood("a view of that name", token);
             }
         } else {
-            let planned = self.schema.planned(&new);
-            let is_own = |column: &&RelationColumn| {
-                column.class().is_none_or(|class| class.column.relation == old)
-                    || planned.is_some_and(|planned| planned.columns.contains_key(&column.name))
-            };
-            let columns = relation.columns.iter().filter(is_own);
-            let columns = columns.map(|column| (column.name.as_str(), column.class().map(Arc::as_ref)));
-            self.agreed(Planned::disagrees(planned, columns), &new, token)?;
+            self.agreed(self.schema.renamed(relation, &new), &new, token)?;
         }
         relation.name = new;
         Ok(())
@@ -147,16 +140,20 @@ impl Definer<'_> {
     ) -> Result<(), Refusal> {
         let is_view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
         let planned = self.schema.planned(&relation.name);
-        let Some(column) = relation.columns.iter_mut().find(|column| column.name == old) else {
+        let Some(column) = relation.column(old) else {
             if !relation.columns_known {
                 return Ok(());
             }
             return self.refuse(Reason::UndefinedColumn { name: format!("\"{old}\"") }, token);
         };
         if !is_view {
-            let renamed = [(new, column.class().map(Arc::as_ref))];
+            let class = self.schema.class_by_policy(relation, column);
+            let renamed = [(new, class.map(Arc::as_ref))];
             self.agreed(Planned::disagrees(planned, renamed), &relation.name, token)?;
         }
+        let Some(column) = relation.columns.iter_mut().find(|column| column.name == old) else {
+            return Ok(());
+        };
         new.clone_into(&mut column.name);
         Ok(())
     }

@@ -32,7 +32,7 @@ pub(super) const MADE_HERE: Oid = 0;
 impl One<'_> {
     /// The schema that ALTER would rename with the protected relations in it, or the enum type of an encrypted
     /// column whose labels ALTER or DROP would take away.
-    pub(super) fn unseats(&self, head: &StatementHead) -> Option<(String, usize)> {
+    pub(super) fn unseats(&self, head: &StatementHead) -> Option<Refusal> {
         if head.kind != StatementKind::Definition {
             return None;
         }
@@ -43,11 +43,14 @@ impl One<'_> {
         let names = self.lexemes.iter().skip(2).filter(|lexeme| lexeme.is_identifier());
         let mut names = names.filter_map(|lexeme| Some((lex::identifier(lexeme, self.text)?, lexeme.start)));
         if word(0, &["alter"]) && word(1, &["schema"]) && word(3, &["rename"]) {
-            return names.next().filter(|(name, _)| schema.protects_in(name));
+            let (old, (new, _)) = (names.next()?, names.next_back()?);
+            let (table, disagreement) = schema.renamed_schema(&old.0, &new)?;
+            return Definer::new(self, old.0).agreed(Some(disagreement), &table, 2).err();
         }
         let adds = self.lexemes.iter().any(|lexeme| lexeme.is_word(self.text, "add"));
         if word(1, &["type"]) && (word(0, &["drop"]) || (word(0, &["alter"]) && !adds)) {
-            return names.find(|(name, _)| schema.seals_type(name));
+            let (name, at) = names.find(|(name, _)| schema.seals_type(name))?;
+            return Some(self.kind_refused(name, Some(at)));
         }
         None
     }

@@ -117,6 +117,7 @@ impl One<'_> {
             return definer.refuse(Reason::Shadows { name: name.last().to_owned() }, name.token());
         }
         let made = definer.made(name)?;
+        definer.shadows_none(&made, name.token())?;
         let existing = self.cx.schema.relation(&made);
         let is_view = existing.as_ref().is_some_and(|relation| relation.kind == RelationKind::View);
         let planned = self.cx.schema.planned(&made).is_some();

@@ -121,14 +121,20 @@ impl Definer<'_> {
 
     /// The table that is to be made.
     pub(super) fn target(&mut self, head: &Head) -> Result<RelationName, Refusal> {
-        if !head.is_temporary {
-            return self.made(&head.name);
+        let target = match head.is_temporary {
+            true => RelationName::new("pg_temp", head.name.last()),
+            false => self.made(&head.name)?,
+        };
+        self.shadows_none(&target, head.name.token())?;
+        Ok(target)
+    }
+
+    /// Refuses a temporary relation of a protected name, which would be found before the protected one.
+    pub(super) fn shadows_none(&self, relation: &RelationName, token: usize) -> Result<(), Refusal> {
+        if relation.schema.starts_with("pg_temp") && self.schema.is_protected_name(&relation.name) {
+            return self.refuse(Reason::Shadows { name: relation.name.clone() }, token);
         }
-        if self.schema.is_protected_name(head.name.last()) {
-            let name = head.name.last().to_owned();
-            return self.refuse(Reason::Shadows { name }, head.name.token());
-        }
-        Ok(RelationName::new("pg_temp", head.name.last()))
+        Ok(())
     }
 
     /// Keeps statements of the same text off a table while a type of the policy is not known.
