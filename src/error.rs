@@ -43,6 +43,8 @@ impl SqlState {
     pub const INVALID_TEXT: Self = Self(*b"22P02");
     /// 22P03, a binary value that is no value of its type.
     pub const INVALID_BINARY: Self = Self(*b"22P03");
+    /// 22P04, COPY data that is not in its format.
+    pub const BAD_COPY_FILE_FORMAT: Self = Self(*b"22P04");
     /// 22P05, a character that the type cannot hold.
     pub const UNTRANSLATABLE_CHARACTER: Self = Self(*b"22P05");
     /// 25P02, the transaction has failed and waits for its end.
@@ -134,6 +136,8 @@ pub struct ClientError {
     pub hint: Option<String>,
     /// Where in the client's own text, in characters counted from 1.
     pub position: Option<usize>,
+    /// Where in the data, as the server's own errors say it (`COPY people, line 3`).
+    pub context: Option<String>,
 }
 
 impl ClientError {
@@ -146,6 +150,7 @@ impl ClientError {
             detail: None,
             hint: None,
             position: None,
+            context: None,
         }
     }
 
@@ -165,6 +170,13 @@ impl ClientError {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with a context.
+    #[must_use]
+    pub fn within(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
         self
     }
 

@@ -55,6 +55,7 @@ pub use convert::{Input, canonical, cast};
 pub use datetime::zone::Zone;
 pub use error::{DatumError, Quoted};
 pub use settings::{ByteaOutput, DateForm, DateOrder, DateStyle, IntervalStyle, Settings};
+pub use text::utf8;
 pub use type_name::{TypeError, TypeName};
 pub use types::Family;
 

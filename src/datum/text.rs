@@ -6,7 +6,10 @@
 use super::{DatumError, EnumType, Quoted, Type};
 
 /// The bytes as text: valid UTF-8 without U+0000, as the server demands of every value in text format.
-pub(super) fn utf8(bytes: &[u8]) -> Result<&str, DatumError> {
+///
+/// # Errors
+/// 22021, with the first bytes that are not.
+pub fn utf8(bytes: &[u8]) -> Result<&str, DatumError> {
     let valid = match std::str::from_utf8(bytes) {
         Ok(text) => text.len(),
         Err(error) => error.valid_up_to(),

@@ -38,7 +38,11 @@ impl Session {
                 if input.is_empty() {
                     return Ok(());
                 }
-                self.from_client.advance(input, &mut self.to_server);
+                if self.from_client.sealed {
+                    self.seal_data(input, tools);
+                } else {
+                    self.from_client.advance(input, &mut self.to_server);
+                }
                 continue;
             }
             let step = match self.phase {
@@ -78,7 +82,7 @@ impl Session {
         }
         // What the server discards need not reach it.
         if self.skipping && !matches!(head.tag, b'S' | b'X') {
-            self.from_client = super::Passing { left: head.total, dropped: true };
+            self.from_client = super::Passing { left: head.total, dropped: true, ..Default::default() };
             if self.knowledge.take_answered() && head.tag == b'Q' {
                 // Behind its error a Query gets ReadyForQuery, and what follows is not discarded.
                 self.end_pipeline();
@@ -88,11 +92,14 @@ impl Session {
             return Ok(Step::Done);
         }
         match head.tag {
+            b'd' | b'c' | b'f' if self.copying_in && self.copy.is_some() => {
+                return Ok(self.sealed_copy_frame(head, input, tools));
+            }
             b'd' | b'c' | b'f' => return Ok(self.copy_frame(head)),
             // The server looks at the type, and gives up.
             tag if self.copying_in && !matches!(tag, b'S' | b'H' | b'X') => {
                 frontend::write_bare(&mut self.to_server, tag);
-                self.from_client = super::Passing { left: head.total, dropped: true };
+                self.from_client = super::Passing { left: head.total, dropped: true, ..Default::default() };
                 return Ok(Step::Done);
             }
             b'B' if head.total > STREAMED => {
@@ -272,7 +279,7 @@ impl Session {
         let Some((portal, statement)) = Bind::peek_names(front) else { return Some(Step::More) };
         if self.is_void(statement) {
             self.bind_without_values(portal, statement);
-            self.from_client = super::Passing { left: head.total, dropped: true };
+            self.from_client = super::Passing { left: head.total, dropped: true, ..Default::default() };
             return Some(Step::Done);
         }
         let prepared = match self.current(statement, tools) {
@@ -280,7 +287,7 @@ impl Session {
             Current::Unknown => None,
             Current::Wait => return Some(Step::Stall),
             Current::Refused(stand_in) => {
-                self.from_client = super::Passing { left: head.total, dropped: true };
+                self.from_client = super::Passing { left: head.total, dropped: true, ..Default::default() };
                 return Some(self.refuse(Refused::Bind, stand_in, tools));
             }
         };
@@ -290,7 +297,7 @@ impl Session {
         let entry = self.bound(portal, prepared, Formats::default());
         self.queue.push(entry);
         self.unsynced = true;
-        self.from_client = super::Passing { left: head.total, dropped: false };
+        self.from_client = super::Passing { left: head.total, ..Default::default() };
         Some(Step::Done)
     }
 
@@ -479,7 +486,8 @@ impl Session {
             return Step::Stall;
         }
         self.flushed = false;
-        self.from_client = super::Passing { left: head.total, dropped: !self.copying_in };
+        self.from_client =
+            super::Passing { left: head.total, dropped: !self.copying_in, ..Default::default() };
         if head.tag != b'd' {
             self.copying_in = false;
         }

@@ -95,6 +95,11 @@ fn without_envelopes<'t>(text: &'t [u8], classes: &[Arc<Class>], values: &mut Va
             envelope = head;
             after = marked.get(head.len()..).unwrap_or_default();
         }
+        // The rows of COPY in text format have their backslashes doubled.
+        let before = match (storage, before) {
+            (Storage::Bytea, [head @ .., b'\\']) => head,
+            (Storage::Bytea | Storage::Text, whole) => whole,
+        };
         out.extend_from_slice(before);
         match open(envelope, storage, classes, values) {
             Some(value) => out.extend_from_slice(&value),

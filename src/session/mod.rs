@@ -11,6 +11,7 @@
 //! | `client` | what the client sends: each frame to its place |
 //! | `judge` | each statement to its verdict |
 //! | `refuse` | errors of ours in the place of the server's |
+//! | `copy` | COPY: values sealed and opened while they stream |
 //! | `server` | what the server answers: matched with the reply queue |
 //! | `queue` | which replies are due, in order, and for whom |
 //! | `names` | names that SQL gives and takes: PREPARE, DECLARE and the like |
@@ -23,6 +24,7 @@
 //! | `verdicts` | verdicts kept by text and snapshot |
 
 mod client;
+mod copy;
 mod errors;
 mod judge;
 mod knowledge;
@@ -50,6 +52,7 @@ use bytes::{Buf as _, BytesMut};
 pub use self::knowledge::{LEASE, SchemaVersion};
 pub use self::verdicts::Verdicts;
 
+use self::copy::Stream;
 use self::knowledge::Knowledge;
 use self::plans::{Portal, Prepared};
 use self::queue::Queue;
@@ -129,6 +132,8 @@ enum Step {
 struct Passing {
     left: usize,
     dropped: bool,
+    /// They are data of a COPY whose values are sealed on their way.
+    sealed: bool,
 }
 
 impl Passing {
@@ -171,6 +176,8 @@ pub struct Session {
     skipping: bool,
     /// A COPY in that direction is under way: the client may send data.
     copying_in: bool,
+    /// The data of the COPY that is under way, if it has sealed values.
+    copy: Option<Stream>,
     /// The client's COPY data waits, and the server was asked by Flush for the replies that are due before.
     flushed: bool,
     /// The open block has to fail before ReadyForQuery is passed on; `Some(true)` once the text that fails it
@@ -216,6 +223,7 @@ impl Session {
             refused: false,
             skipping: false,
             copying_in: false,
+            copy: None,
             flushed: false,
             poison: None,
             statements: HashMap::new(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::datum::Oid;
+use crate::sql::copy::Copy;
 use crate::sql::{Effects, NameChange, Output, OutputValue, Parameter, Plan, Schema, Untouched};
 use crate::wire::frontend::Formats;
 
@@ -94,6 +95,11 @@ impl Prepared {
     pub(super) fn outputs(&self, statement: usize) -> Option<&[Output]> {
         let outputs = self.plan.as_ref()?.statements.get(statement)?.outputs.as_deref()?;
         outputs.iter().any(|o| !matches!(o.value, OutputValue::Plain)).then_some(outputs)
+    }
+
+    /// What its COPY carries, if that has sealed values.
+    pub(super) fn copy(&self, statement: usize) -> Option<&Arc<Copy>> {
+        self.plan.as_ref()?.statements.get(statement)?.copy.as_ref()
     }
 
     pub(super) fn has_sealed_parameters(&self) -> bool {

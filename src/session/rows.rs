@@ -146,7 +146,8 @@ fn write_row(
     Ok(())
 }
 
-fn open_array(
+/// Appends the client's form of an array of stored values.
+pub(super) fn open_array(
     class: &Class,
     stored: &[u8],
     format: Format,

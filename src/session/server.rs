@@ -74,7 +74,7 @@ impl Session {
                 return Ok(true);
             }
             if head.total > STREAMED {
-                self.from_server = Passing { left: head.total, dropped: false };
+                self.from_server = Passing { left: head.total, ..Default::default() };
                 return Ok(true);
             }
         }
@@ -91,11 +91,11 @@ impl Session {
     fn is_untouched(&self, tag: u8) -> bool {
         self.queue.front().is_some_and(|entry| {
             !entry.is_swallowed()
-                && (tag == b'd'
-                    || match &entry.prepared {
-                        Some(p) => p.outputs(entry.statement).is_none() && !p.disagrees(),
-                        None => true,
-                    })
+                && match &entry.prepared {
+                    _ if tag == b'd' => self.copy.is_none(),
+                    Some(p) => p.outputs(entry.statement).is_none() && !p.disagrees(),
+                    None => true,
+                }
         })
     }
 
@@ -138,6 +138,13 @@ impl Session {
             b'D' => return self.row(body, frame, tools),
             b'T' => self.row_description(body, frame, tools)?,
             b't' if !swallowed => self.parameter_description(body, frame)?,
+            b'G' | b'H' if !swallowed && !self.begin_copy(tag, body, tools)? => return Ok(()),
+            b'd' | b'c' if self.copy.is_some() && !swallowed => {
+                self.open_rows(if tag == b'd' { body } else { b"" }, tag == b'c', tools)?;
+                if tag == b'c' && self.copy.take().is_some() {
+                    self.to_client.extend_from_slice(frame);
+                }
+            }
             b'G' | b'W' => {
                 self.copying_in = true;
                 // The client owes another Sync for each that is ignored.
@@ -150,6 +157,7 @@ impl Session {
         match (tag, kind) {
             (b'C' | b'I', Kind::Query) => {
                 self.copying_in = false;
+                self.copy = None;
                 self.carried_out();
             }
             (b'1' | b'2' | b'3' | b'n', _)
@@ -157,6 +165,7 @@ impl Session {
             | (b'C' | b'I' | b's', Kind::Execute) => {
                 if tag == b'C' {
                     self.copying_in = false;
+                    self.copy = None;
                     self.carried_out();
                 }
                 self.finish_front()?;
@@ -286,21 +295,24 @@ impl Session {
         match rows::open_row(body, outputs, &entry.formats, &mut values, &mut self.to_client) {
             Ok(()) => Ok(()),
             Err(RowError::Wire(error)) => Err(broken(error)),
-            Err(RowError::Value(error)) => {
-                tools.metrics.open_failures.increment(1);
-                tracing::error!(
-                    code = error.code.as_str(),
-                    detail = error.detail.as_deref().unwrap_or_default(),
-                    "a value cannot be opened"
-                );
-                self.fail_front(error)
-            }
+            Err(RowError::Value(error)) => self.cannot_open(error, tools),
         }
+    }
+
+    /// A value of the front's result does not open.
+    pub(super) fn cannot_open(&mut self, error: ClientError, tools: &Tools<'_>) -> Result<(), End> {
+        tools.metrics.open_failures.increment(1);
+        tracing::error!(
+            code = error.code.as_str(),
+            detail = error.detail.as_deref().unwrap_or_default(),
+            "a value cannot be opened"
+        );
+        self.fail_front(error)
     }
 
     /// A value of the front's result cannot be given. The client gets an error in its place where that leaves
     /// server and client in the same state; otherwise the outcome is past recalling and the session ends.
-    fn fail_front(&mut self, error: ClientError) -> Result<(), End> {
+    pub(super) fn fail_front(&mut self, error: ClientError) -> Result<(), End> {
         let Some(entry) = self.queue.front() else { return Ok(()) };
         let plan = entry.prepared.as_ref().and_then(|p| p.plan.as_ref());
         let single = match plan.map(|p| p.statements.as_slice()) {
@@ -396,6 +408,7 @@ impl Session {
             (_, Errand::Client | Errand::Verify) => self.pass_notice(b'E', body, frame, tools)?,
         }
         self.copying_in = false;
+        self.copy = None;
         if let Some(names) = names {
             self.names_stay(&names, statement);
         }
@@ -434,6 +447,7 @@ impl Session {
             return Err(out_of_step("ReadyForQuery before the replies that are due"));
         }
         self.copying_in = false;
+        self.copy = None;
         self.status = status;
         match entry.errand {
             Errand::Knowledge(_) => {

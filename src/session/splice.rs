@@ -116,10 +116,15 @@ fn seal_array(
     Ok((out, oid))
 }
 
-fn push_hex(bytes: &[u8], out: &mut impl Extend<u8>) {
-    out.extend(
-        bytes.iter().flat_map(|b| [b >> 4, b & 15].map(|n| if n < 10 { b'0' + n } else { b'a' + n - 10 })),
-    );
+/// Appends bytes in hexadecimal.
+pub(super) fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    let (pairs, _) = out.get_mut(start..).unwrap_or_default().as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
 }
 
 /// The parameter types that the server is told: the client's own, and the storage type for sealed ones.

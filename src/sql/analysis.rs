@@ -438,7 +438,7 @@ fn is_decimal(number: &str) -> bool {
 }
 
 /// Whether this is a session's schema of temporary tables.
-fn is_temporary(schema: &str) -> bool {
+pub(super) fn is_temporary(schema: &str) -> bool {
     schema.strip_prefix("pg_temp_").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
 }
 

@@ -207,10 +207,12 @@ impl Words<'_> {
                     _ => Effects { transaction_end: false, ..Effects::UNKNOWN },
                 },
             ),
-            "copy" => StatementHead {
-                inner: self.symbol(start + 1, b'(').then_some(start + 2),
-                ..unknown(Kind::Copy)
-            },
+            "copy" if self.symbol(start + 1, b'(') => {
+                StatementHead { inner: Some(start + 2), ..unknown(Kind::Copy) }
+            }
+            // Only its condition can call functions, as far as they count for INSERT.
+            "copy" if self.any(start, |at| self.word(at) == "where") => unknown(Kind::Copy),
+            "copy" => plain(Kind::Copy),
             "do" => unknown(Kind::Do),
             "call" => unknown(Kind::Call),
             "explain" => self.explain(start),

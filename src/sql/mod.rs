@@ -5,6 +5,7 @@
 
 mod analysis;
 mod analyze;
+pub mod copy;
 mod describe;
 mod dml;
 mod edits;
@@ -85,13 +86,15 @@ pub struct Plan {
 }
 
 /// One statement of a text.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
     /// Its bytes in the text, for positions.
     pub range: Range<usize>,
     /// Columns of its result, `None` where the analysis proves nothing about them but that none is sealed
     /// (a forwarded statement, or one that gives no rows).
     pub outputs: Option<Vec<Output>>,
+    /// A COPY of it carries sealed values.
+    pub copy: Option<Arc<copy::Copy>>,
     /// True for a lone SELECT (or VALUES, TABLE) that changes nothing: a value that cannot be opened may
     /// then be answered by an error in its place.
     pub read_only: bool,

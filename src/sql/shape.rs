@@ -181,8 +181,7 @@ impl Mold {
             Some(Edit { range, replacement })
         });
         let statements = plan.statements.iter().zip(statements).map(|(statement, place)| {
-            let (outputs, read_only) = (statement.outputs.clone(), statement.read_only);
-            Some(Statement { range: place.range(text, shape)?, outputs, read_only })
+            Some(Statement { range: place.range(text, shape)?, ..statement.clone() })
         });
         Some(Verdict::Rewrite(Arc::new(Plan {
             statements: statements.collect::<Option<_>>()?,

@@ -167,6 +167,7 @@ pub fn write_error(out: &mut BytesMut, error: &ClientError) {
     fields.extend(error.detail.as_deref().map(|d| (b'D', clip(d))));
     fields.extend(error.hint.as_deref().map(|h| (b'H', clip(h))));
     fields.extend(error.position.map(|p| (b'P', p.to_string())));
+    fields.extend(error.context.as_deref().map(|w| (b'W', clip(w))));
     // Encoding fails only beyond pgwire's size limit of a message, which clipped texts cannot reach.
     let _ = ErrorResponse::new(fields).encode(out);
 }

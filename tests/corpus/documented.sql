@@ -442,24 +442,44 @@ BEGIN; DECLARE c CURSOR FOR SELECT email FROM users; FETCH 10 FROM c; CLOSE c; C
 1: users.email from users.2
 
 --! # COPY
+--! From STDIN and to STDOUT (psql's `\copy` too), in text, csv and binary format and with their options, but for those
+--! that are refused below. Values are sealed and opened while they stream. An error has the line of the client's own
+--! data; where it quotes a whole row, the sealed values in it are opened, or left out if the server has cut them.
 
 COPY users FROM STDIN
-=> refuse 0A000 at 6: COPY cannot be carried out on users, which has encrypted columns
+=> COPY public.users (id, email, name, ssn, born, active, age, score, mood, bio, created) FROM STDIN
+copy In: 2 email, 3 name, 4 ssn, 5 born, 6 active, 7 age, 8 score, 9 mood; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
 
 COPY users (id, email) FROM STDIN WITH (FORMAT csv, HEADER)
-=> refuse 0A000 at 6: COPY cannot be carried out on users, which has encrypted columns
+=> COPY public.users (id, email) FROM STDIN WITH (FORMAT csv, HEADER)
+copy In: 2 email; Csv { lines: LineFormat { delimiter: 44, null: "", default: None, is_before_18: true }, quote: 34, escape: 34 }, header Line
 
 COPY users (id, ssn) TO STDOUT
-=> refuse 0A000 at 6: COPY cannot be carried out on users, which has encrypted columns
+=> COPY public.users (id, ssn) TO STDOUT
+copy Out: 2 ssn; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
 
 COPY (SELECT id, email FROM users WHERE email = 'a') TO STDOUT WITH (FORMAT binary)
-=> refuse 0A000 at 29: COPY cannot be carried out on users, which has encrypted columns
+=> COPY (SELECT id, email FROM public.users WHERE email = «users.email 'a'») TO STDOUT WITH (FORMAT binary)
+copy Out: 2 email; Binary, header None
+
+COPY users (id, email) FROM STDIN WHERE id > 100
+=> COPY public.users (id, email) FROM STDIN WHERE id > 100
+copy In: 2 email; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
+
+COPY users (id, email) FROM STDIN WHERE email <> ''
+=> refuse 0A000 at 41: WHERE of COPY cannot be carried out on encrypted column public.users.email
+
+COPY users (id, email) FROM STDIN WITH (ON_ERROR ignore)
+=> refuse 0A000 at 6: ON_ERROR other than stop in COPY is not supported in a statement that names users
+
+COPY users (id, email) FROM STDIN WITH (ENCODING 'LATIN1')
+=> refuse 0A000 at 6: ENCODING other than UTF8 in COPY is not supported in a statement that names users
 
 COPY users TO '/tmp/users.csv'
-=> refuse 0A000 at 6: COPY cannot be carried out on users, which has encrypted columns
+=> refuse 0A000 at 6: COPY to or from a file or program of the server cannot be carried out on users, which has encrypted columns
 
 COPY users FROM PROGRAM 'cat users.csv'
-=> refuse 0A000 at 6: COPY cannot be carried out on users, which has encrypted columns
+=> refuse 0A000 at 6: COPY to or from a file or program of the server cannot be carried out on users, which has encrypted columns
 
 --! # CREATE TABLE, ALTER TABLE
 

@@ -160,7 +160,8 @@ SELECT id FROM users WHERE email = ?
 => refuse 0A000 at 36: this statement names users, which has encrypted columns, and is not understood
 
 COPY public.users (id, email) TO stdout
-=> refuse 0A000 at 13: COPY cannot be carried out on users, which has encrypted columns
+=> COPY public.users (id, email) TO stdout
+copy Out: 2 email; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
 
 SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname OPERATOR(pg_catalog.~) '^(users)$' COLLATE pg_catalog.default AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 2, 3
 => forward

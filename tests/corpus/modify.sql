@@ -380,16 +380,131 @@ GRANT SELECT ON users TO joe
 => forward
 
 COPY users FROM STDIN
-=> refuse 0A000 at 6: COPY cannot be carried out on users, which has encrypted columns
+=> COPY public.users (id, email, name, ssn, born, active, age, score, mood, bio, created) FROM STDIN
+copy In: 2 email, 3 name, 4 ssn, 5 born, 6 active, 7 age, 8 score, 9 mood; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
 
 COPY users (email) TO STDOUT
-=> refuse 0A000 at 6: COPY cannot be carried out on users, which has encrypted columns
+=> COPY public.users (email) TO STDOUT
+copy Out: 1 email; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
+
+COPY users (id, created) FROM STDIN
+=> COPY public.users (id, created) FROM STDIN
+
+COPY BINARY users (email, id) FROM STDIN
+=> COPY BINARY public.users (email, id) FROM STDIN
+copy In: 1 email; Binary, header None
+
+COPY users TO STDOUT WITH (FORMAT csv, DELIMITER ';', QUOTE '''', ESCAPE E'\\', NULL 'none', HEADER, FORCE_QUOTE (email))
+=> COPY public.users (id, email, name, ssn, born, active, age, score, mood, bio, created) TO STDOUT WITH (FORMAT csv, DELIMITER ';', QUOTE '''', ESCAPE E'\\', NULL 'none', HEADER, FORCE_QUOTE (email))
+copy Out: 2 email, 3 name, 4 ssn, 5 born, 6 active, 7 age, 8 score, 9 mood; Csv { lines: LineFormat { delimiter: 59, null: "none", default: None, is_before_18: true }, quote: 39, escape: 92 }, header Line
+
+COPY users (email, name) FROM STDIN (FORMAT 'csv', FORCE_NOT_NULL (name), FORCE_NULL (email), FREEZE, ENCODING 'utf-8')
+=> COPY public.users (email, name) FROM STDIN (FORMAT 'csv', FORCE_NOT_NULL (name), FORCE_NULL (email), FREEZE, ENCODING 'utf-8')
+copy In: 1 email, 2 name; Csv { lines: LineFormat { delimiter: 44, null: "", default: None, is_before_18: true }, quote: 34, escape: 34 }, header None
+
+COPY users (email) FROM STDIN USING DELIMITERS '|' WITH NULL AS '' CSV HEADER QUOTE AS '#' ESCAPE '!' FORCE NOT NULL email
+=> COPY public.users (email) FROM STDIN USING DELIMITERS '|' WITH NULL AS '' CSV HEADER QUOTE AS '#' ESCAPE '!' FORCE NOT NULL email
+copy In: 1 email; Csv { lines: LineFormat { delimiter: 124, null: "", default: None, is_before_18: true }, quote: 35, escape: 33 }, header Line
+
+COPY users (email) TO STDOUT CSV FORCE QUOTE *
+=> COPY public.users (email) TO STDOUT CSV FORCE QUOTE *
+copy Out: 1 email; Csv { lines: LineFormat { delimiter: 44, null: "", default: None, is_before_18: true }, quote: 34, escape: 34 }, header None
+
+COPY app.public.users (email) TO STDOUT (FORMAT binary)
+=> COPY app.public.users (email) TO STDOUT (FORMAT binary)
+copy Out: 1 email; Binary, header None
+
+COPY users (email) FROM STDIN WHERE id > 3
+=> COPY public.users (email) FROM STDIN WHERE id > 3
+copy In: 1 email; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
+
+COPY users (email) FROM STDIN WHERE email = 'secret'
+=> refuse 0A000 at 37: WHERE of COPY cannot be carried out on encrypted column public.users.email
+
+COPY users (email) FROM STDIN WHERE add_user('secret') IS NULL
+=> refuse 0A000 at 37: WHERE of COPY is not supported in a statement that names add_user
+
+COPY users (email) FROM STDIN (ON_ERROR ignore)
+=> refuse 0A000 at 6: ON_ERROR other than stop in COPY is not supported in a statement that names users
+
+COPY users (email) FROM STDIN (ON_ERROR stop)
+=> COPY public.users (email) FROM STDIN (ON_ERROR stop)
+copy In: 1 email; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
+
+COPY users (email) FROM STDIN (DEFAULT '\D')
+=> COPY public.users (email) FROM STDIN (DEFAULT '\D')
+copy In: 1 email; Text(LineFormat { delimiter: 9, null: "\\N", default: Some("\\D"), is_before_18: true }), header None
+
+COPY users (email) FROM STDIN (ENCODING 'latin1')
+=> refuse 0A000 at 6: ENCODING other than UTF8 in COPY is not supported in a statement that names users
+
+COPY users (email) FROM STDIN (FORMAT json)
+=> refuse 0A000 at 6: this FORMAT of COPY is not supported in a statement that names users
+
+COPY users (email) FROM STDIN (DELIMITER 'ab')
+=> refuse 0A000 at 6: an option of COPY that has not one byte is not supported in a statement that names users
+
+COPY users (email) TO STDOUT (NULL '\')
+=> refuse 0A000 at 6: a NULL that ends in a backslash in COPY is not supported in a statement that names users
+
+COPY users (nothing) FROM STDIN
+=> refuse 42703 at 13: column "nothing" of relation "users" does not exist
+
+COPY nowhere.users FROM STDIN
+=> refuse 42P01 at 14: relation "nowhere.users" does not exist
+
+COPY users TO '/tmp/users'
+=> refuse 0A000 at 6: COPY to or from a file or program of the server cannot be carried out on users, which has encrypted columns
+
+COPY users FROM PROGRAM 'cat /tmp/users'
+=> refuse 0A000 at 6: COPY to or from a file or program of the server cannot be carried out on users, which has encrypted columns
+
+COPY (SELECT id FROM users WHERE email = 'a') TO '/tmp/users'
+=> refuse 0A000 at 22: COPY to or from a file or program of the server cannot be carried out on users, which has encrypted columns
+
+COPY (SELECT id FROM users WHERE email = 'a') TO STDOUT
+=> COPY (SELECT id FROM public.users WHERE email = «users.email 'a'») TO STDOUT
+
+COPY (SELECT id, email AS mail, name FROM users WHERE email = 'a') TO STDOUT (FORMAT csv, FORCE_QUOTE (mail))
+=> COPY (SELECT id, email AS mail, name FROM public.users WHERE email = «users.email 'a'») TO STDOUT (FORMAT csv, FORCE_QUOTE (mail))
+copy Out: 2 mail, 3 name; Csv { lines: LineFormat { delimiter: 44, null: "", default: None, is_before_18: true }, quote: 34, escape: 34 }, header None
+
+COPY (SELECT array_agg(email) FROM users) TO STDOUT
+=> COPY (SELECT array_agg(email) FROM public.users) TO STDOUT
+copy Out: 1 array_agg; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
+
+COPY (INSERT INTO users (email) VALUES ('a') RETURNING email) TO STDOUT
+=> COPY (INSERT INTO public.users (email) VALUES («users.email store 'a'») RETURNING email) TO STDOUT
+copy Out: 1 email; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
+
+COPY (SELECT lower(email) FROM users) TO STDOUT
+=> refuse 0A000 at 14: function lower cannot be carried out on encrypted column public.users.email
+
+COPY user_emails FROM STDIN
+=> refuse 0A000 at 6: public.user_emails cannot be written to: writing through a view over encrypted columns is not supported
+
+COPY user_emails TO STDOUT
+=> COPY public.user_emails (id, mail, big) TO STDOUT
+copy Out: 2 mail; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
+
+COPY customers FROM STDIN; COPY users (id, email) FROM STDIN; SELECT email FROM users
+=> COPY public.customers (id, user_email, phone, note) FROM STDIN; COPY public.users (id, email) FROM STDIN; SELECT email FROM public.users
+copy In: 2 user_email, 3 phone; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
+copy In: 2 email; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
+1: users.email from users.2
+
+SET client_encoding TO latin1; COPY users (id, email) FROM STDIN
+=> refuse 0A000 at 32: a statement behind one that changes what names mean, in the same text, is not supported in a statement that names users
+
+SET NAMES 'latin1'; COPY users (id, email) FROM STDIN
+=> refuse 0A000 at 21: a statement behind one that changes what names mean, in the same text, is not supported in a statement that names users
 
 COPY plain TO STDOUT
 => forward
 
 COPY (SELECT email FROM users) TO STDOUT
-=> refuse 0A000 at 25: COPY cannot be carried out on users, which has encrypted columns
+=> COPY (SELECT email FROM public.users) TO STDOUT
+copy Out: 1 email; Text(LineFormat { delimiter: 9, null: "\\N", default: None, is_before_18: true }), header None
 
 COPY other.users FROM STDIN
 => forward

@@ -228,23 +228,47 @@ fn skipped_batches(client: &mut RawClient) {
 
 /// COPY data follows its statement without waiting for an answer.
 fn copies(client: &mut RawClient, proxy: &Proxy, database: &str) {
-    for copy in ["COPY people (id, email) FROM STDIN", "COPY people FROM STDIN (FORMAT csv, BROKEN)"] {
-        let row = format!("300\t{CANARY}\n");
-        let simple = [query(copy), copy_data(row.as_bytes()), copy_done()];
-        client.send(&simple.concat());
-        client.read_until_ready();
-        let extended = [
-            parse("", copy, &[]),
-            bind("", "", &[], &[], &[]),
-            execute("", 0),
-            copy_data(row.as_bytes()),
-            copy_done(),
-            sync(),
-        ];
-        // The outcome may be that the session ends; that is no leak.
-        let mut other = proxy.connect(database);
-        other.send(&extended.concat());
-        other.read_until_ready();
+    let copies: [(&str, &[&str]); 14] = [
+        ("COPY people (id, email) FROM STDIN", &["300\t{c}\n"]),
+        ("COPY people (id, email, ssn) FROM STDIN CSV", &["301,{c},\"{c}\n{c}\"\n"]),
+        ("COPY people (id, email) FROM STDIN", &["302\t{c}", "{c}\n303\t", "{c}\n"]),
+        ("COPY people FROM STDIN (FORMAT csv, BROKEN)", &["300,{c}\n"]),
+        ("COPY people (id, email) FROM STDIN WHERE email <> ''", &["300\t{c}\n"]),
+        // The server drops the first line; what is behind the end; what is one too many.
+        ("COPY people (id, email) FROM STDIN CSV HEADER", &["{c},\"{c}\n{c}\"\n304,{c}\n"]),
+        ("COPY people (id, email) FROM STDIN (HEADER match)", &["{c}\t{c}\n304\t{c}\n"]),
+        ("COPY people (id, email) FROM STDIN", &["305\t{c}\n\\.\n{c}\n", "{c}"]),
+        ("COPY people (id, email) FROM STDIN", &["306\t{c}\t{c}\n"]),
+        // Values that cannot be sealed, with more behind them.
+        ("COPY people (email, born) FROM STDIN", &["{c}\t{c}\n{c}\t{c}\n", "{c}"]),
+        ("COPY people (email, level) FROM STDIN CSV", &["\"{c}\",\"{c}\"\n{c}", "{c}"]),
+        ("COPY people (email) FROM STDIN BINARY", &["{c}{c}{c}"]),
+        // Errors of the server that quote the row.
+        ("COPY people (id, email) FROM STDIN", &["307\t{c}\n307\tx{c}\nx\tx{c}\n"]),
+        ("COPY people (id, email) FROM STDIN", &["\\N\ty{c}\n"]),
+    ];
+    for (copy, data) in copies {
+        let data: Vec<u8> =
+            data.iter().flat_map(|data| copy_data(data.replace("{c}", CANARY).as_bytes())).collect();
+        for end in [copy_done(), copy_fail(CANARY)] {
+            client.send(&[query(copy), data.clone(), end.clone()].concat());
+            client.read_until_ready();
+            let extended = [
+                parse("", copy, &[]),
+                bind("", "", &[], &[], &[]),
+                execute("", 0),
+                data.clone(),
+                end,
+                sync(),
+            ];
+            // The outcome may be that the session ends; that is no leak.
+            let mut other = proxy.connect(database);
+            other.send(&extended.concat());
+            other.read_until_ready();
+        }
+    }
+    for copy in ["COPY people TO STDOUT", "COPY (SELECT email FROM people WHERE email = '{c}') TO STDOUT"] {
+        client.query(&copy.replace("{c}", CANARY));
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod analysis;
 mod constructs;
+mod copy;
 mod ddl;
 mod driver;
 mod errors;

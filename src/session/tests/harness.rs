@@ -277,7 +277,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::find(haystack, needle)
 }
 
-fn frames(bytes: &[u8], side: Side) -> Vec<(u8, &[u8])> {
+pub(super) fn frames(bytes: &[u8], side: Side) -> Vec<(u8, &[u8])> {
     let mut out = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -325,7 +325,7 @@ fn show(bytes: &[u8], side: Side) -> Vec<String> {
                     field(b'C').unwrap_or_default(),
                     field(b'M').unwrap_or_default()
                 );
-                for (code, name) in [(b'P', "at"), (b'D', "detail:")] {
+                for (code, name) in [(b'P', "at"), (b'D', "detail:"), (b'W', "context:")] {
                     if let Some(text) = field(code) {
                         line.push_str(&format!(" {name} {text}"));
                     }

@@ -1,5 +1,6 @@
 //! Transcripts: scripted frames in, expected frames out, each also fed byte by byte.
 
+mod copy;
 mod extended;
 mod harness;
 mod knowledge;

@@ -102,7 +102,12 @@ fn a_text_is_refused_whole() {
 fn copy_data_behind_a_refused_copy_does_not_reach_the_server() {
     transcript(|p| {
         p.client(
-            &[&query("copy users (email) from stdin")[..], b"d\0\0\0\x0acanary", b"c\0\0\0\x04"].concat(),
+            &[
+                &query("copy users (email) from stdin where email is null")[..],
+                b"d\0\0\0\x0acanary",
+                b"c\0\0\0\x04",
+            ]
+            .concat(),
         );
         stands_in(&p.sent());
         p.server(&[error("42601", &[]), ready('I')].concat());

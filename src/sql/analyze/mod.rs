@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use statement::One;
 
+use crate::sql::copy::Copy;
 use crate::sql::kinds::{self, StatementKind};
 use crate::sql::lex::{self, Lexeme};
 use crate::sql::names::NameChange;
@@ -158,6 +159,7 @@ struct OnePlan {
     edits: Vec<Edit>,
     parameters: std::collections::BTreeMap<usize, Parameter>,
     outputs: Option<Vec<Output>>,
+    copy: Option<Arc<Copy>>,
     read_only: bool,
 }
 
@@ -179,8 +181,8 @@ impl Whole {
         }
         self.before.names.extend(one.name.map(|name| (self.statements.len(), name)));
         self.free.extend(one.free);
-        let (outputs, read_only) = match one.plan {
-            None => (None, false),
+        let (outputs, copy, read_only) = match one.plan {
+            None => (None, None, false),
             Some(plan) => {
                 self.rewritten = true;
                 self.edits.extend(plan.edits);
@@ -193,10 +195,10 @@ impl Whole {
                         *slot = parameter;
                     }
                 }
-                (plan.outputs, plan.read_only)
+                (plan.outputs, plan.copy, plan.read_only)
             }
         };
-        self.statements.push(Statement { range: bytes, outputs, read_only });
+        self.statements.push(Statement { range: bytes, outputs, copy, read_only });
     }
 
     fn verdict(mut self) -> Verdict {

@@ -270,6 +270,7 @@ impl One<'_> {
                 edits: constants.edits,
                 parameters: constants.parameters,
                 outputs: own.and_then(|own| own.outputs.clone()),
+                copy: None,
                 read_only: own.is_some_and(|own| own.read_only),
             }
         });
@@ -300,6 +301,7 @@ impl One<'_> {
                     edits: Vec::new(),
                     parameters: Default::default(),
                     outputs: Some(outputs),
+                    copy: None,
                     read_only: false,
                 });
                 let made = made(head.kind, cursor.effects);

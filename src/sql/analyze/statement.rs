@@ -183,6 +183,16 @@ impl One<'_> {
 
     /// A statement whose relations are looked up and whose expressions are typed.
     fn typed(&self, lexemes: &[Lexeme], name: String, at: Option<usize>) -> Result<Carried, Refusal> {
+        self.typed_with_names(lexemes, name, at).map(|(carried, _)| carried)
+    }
+
+    /// The same with the names of the result's columns.
+    pub(super) fn typed_with_names(
+        &self,
+        lexemes: &[Lexeme],
+        name: String,
+        at: Option<usize>,
+    ) -> Result<(Carried, Vec<String>), Refusal> {
         let parsed = self.parse(lexemes, &name, at)?;
         let Walked { mut analyzer, columns, read_only } = walk(self.text, &parsed, self.cx);
         self.refuse_runner(&analyzer, lexemes)?;
@@ -191,7 +201,9 @@ impl One<'_> {
         for number in analyzer.parameters.keys() {
             constants.parameters.entry(*number).or_insert(Parameter::Plain);
         }
-        self.carried(analyzer, constants, columns, read_only, name)
+        let names = columns.iter().flat_map(|columns| &columns.list).map(|column| column.name.clone());
+        let names = names.collect();
+        Ok((self.carried(analyzer, constants, columns, read_only, name)?, names))
     }
 
     /// Refuses a call of a function that may run a text which names something protected.
@@ -263,7 +275,13 @@ impl One<'_> {
             unresolved: *unresolved,
             looked_up: *looked_up,
             made: if effects.moves() { Made::Names } else { Made::Nothing },
-            plan: Some(OnePlan { edits, parameters, outputs, read_only: read_only && !analyzer.changes }),
+            plan: Some(OnePlan {
+                edits,
+                parameters,
+                outputs,
+                copy: None,
+                read_only: read_only && !analyzer.changes,
+            }),
             name: None,
             free,
         })

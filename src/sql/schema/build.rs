@@ -113,6 +113,7 @@ impl Builder<'_> {
                 name: attribute.name.clone(),
                 value: OutputValue::Plain,
                 physical: (attribute.type_oid, attribute.modifier),
+                generated: attribute.generated,
                 default_is_sealed: attribute.default.as_deref().is_none_or(is_sealed_constant),
             });
             let is_key = |dependent: &&Dependent| {

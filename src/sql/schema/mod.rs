@@ -101,6 +101,8 @@ pub(super) struct RelationColumn {
     pub(super) value: OutputValue,
     /// `atttypid` and `atttypmod`.
     pub(super) physical: (Oid, i32),
+    /// Computed by the server; COPY leaves it out.
+    pub(super) generated: bool,
     /// There is no default, or it is NULL or a sealed value.
     pub(super) default_is_sealed: bool,
 }

@@ -130,7 +130,7 @@ fn blocks(corpus: &'static str) -> impl Iterator<Item = Block> {
 /// `=> forward`, with `(unresolved)` where a newer catalog is asked for; `=> refuse CODE at POSITION: message`;
 /// or `=> ` and the edited text, in which `«email 'x' store date»` is a literal to be sealed: its column, value,
 /// purpose if it is stored, and the type that the statement gives it. Then parameters (`$1: email compare`) and
-/// outputs that are encrypted (`2: email from users.2`).
+/// outputs that are encrypted (`2: email from users.2`); the encrypted columns of a COPY, and its format.
 fn shown(database: &Database, statement: &str) -> String {
     let verdict = database.analyze(statement);
     let mut out = String::from("=> ");
@@ -165,6 +165,13 @@ fn shown(database: &Database, statement: &str) -> String {
                         used(usage)
                     );
                 }
+            }
+            for copy in plan.statements.iter().filter_map(|statement| statement.copy.as_ref()) {
+                let sealed = copy.columns.iter().enumerate().filter(|(_, column)| column.is_sealed());
+                let sealed: Vec<_> =
+                    sealed.map(|(index, column)| format!("{} {}", index + 1, column.name)).collect();
+                let _ = write!(out, "\ncopy {:?}: {}", copy.direction, sealed.join(", "));
+                let _ = write!(out, "; {:?}, header {:?}", copy.format, copy.header);
             }
             for statement in &plan.statements {
                 for (index, output) in statement.outputs.iter().flatten().enumerate() {

@@ -198,6 +198,7 @@ impl One<'_> {
             edits: Vec::new(),
             parameters: Default::default(),
             outputs: None,
+            copy: None,
             read_only: false,
         });
         plan.edits.extend(definer.edits);

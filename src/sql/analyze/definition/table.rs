@@ -265,6 +265,7 @@ impl Definer<'_> {
             name: definition.name.clone(),
             value,
             physical,
+            generated: definition.qualities.iter().any(|q| matches!(q, Quality::Generated(_))),
             default_is_sealed: true,
         });
         Ok(())

@@ -1,0 +1,150 @@
+//! COPY of protected relations: values sealed and opened while they stream.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `stream` | the data of one COPY, one row at a time |
+//! | `lines` | where a row of text or csv ends |
+//! | `text`, `csv`, `binary` | values in each format |
+//!
+//! A value that cannot be sealed ends the COPY as if the client had sent CopyFail. The server's error for that
+//! gives way to ours, unless a row before has given another one.
+
+mod binary;
+mod csv;
+mod lines;
+mod stream;
+mod text;
+
+use bytes::{Buf as _, BytesMut};
+
+pub(super) use self::stream::Stream;
+
+use super::queue::StandIn;
+use super::values::Values;
+use super::{End, Passing, Session, Step, Tools, rows};
+use crate::error::{ClientError, SqlState};
+use crate::sql::copy::{CopyFormat, Direction};
+use crate::wire::frame::HEAD;
+use crate::wire::reader::{message, put_cstr};
+use crate::wire::{Head, Reader, Side};
+
+/// The reason in the CopyFail that stands for a refused value, and all of it that the server sees.
+const REFUSED: &[u8] = b"refused by pgseal";
+
+/// Bytes of data that are looked at in one go: what is written for them is one message, and fits the buffers.
+const PIECE: usize = 64 * 1024;
+
+/// A value's place in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Field {
+    start: usize,
+    end: usize,
+    /// csv: a part of it stands in quotes, so that it is not NULL. Binary: it is not NULL.
+    quoted: bool,
+}
+
+impl Session {
+    /// The server begins to copy. False: what it says does not fit the analysis, and was dealt with.
+    pub(super) fn begin_copy(&mut self, tag: u8, body: &[u8], tools: &mut Tools<'_>) -> Result<bool, End> {
+        let Some(entry) = self.queue.front() else { return Ok(true) };
+        let copy = entry.prepared.as_ref().and_then(|p| p.copy(entry.statement)).cloned();
+        let Some(copy) = copy else { return Ok(true) };
+        let mut r = Reader::new(body);
+        let broken = |e| End::Wire(Side::Server, e);
+        let (format, columns) = (r.u8().map_err(broken)?, r.count(2).map_err(broken)?);
+        let agrees = (tag == b'G') == (copy.direction == Direction::In)
+            && (format == 1) == (copy.format == CopyFormat::Binary)
+            && columns == copy.columns.len();
+        if agrees {
+            self.copy = Some(Stream::new(copy));
+            return Ok(true);
+        }
+        tools.metrics.origin_disagreements.increment(1);
+        tracing::error!("the server's account of a copied relation contradicts the analysis");
+        if tag == b'G' {
+            self.fail_copy(rows::origins_disagree(), "copy");
+        } else {
+            self.fail_front(rows::origins_disagree())?;
+        }
+        Ok(false)
+    }
+
+    /// CopyData, CopyDone or CopyFail of the client for a COPY whose values are sealed.
+    pub(super) fn sealed_copy_frame(
+        &mut self,
+        head: Head,
+        input: &mut BytesMut,
+        tools: &mut Tools<'_>,
+    ) -> Step {
+        match head.tag {
+            b'd' => {
+                input.advance(HEAD);
+                self.from_client = Passing { left: head.total - HEAD, sealed: true, ..Passing::default() };
+            }
+            b'c' => {
+                self.from_client = Passing { left: head.total, ..Passing::default() };
+                self.seal_rows(&[], true, tools);
+                self.from_client.dropped = self.copy.take().is_none();
+                self.copying_in = false;
+            }
+            _ => {
+                let Some(body) = head.body(input) else { return Step::More };
+                // A driver's reason quotes what it stumbled over.
+                let reason = String::from_utf8_lossy(body.strip_suffix(b"\0").unwrap_or(body));
+                let message = format!("COPY from stdin failed: {reason}");
+                let mut error = ClientError::error(SqlState::QUERY_CANCELED, message);
+                error.context = self.copy.as_ref().map(Stream::place);
+                self.fail_copy(error, "copy failed by the client");
+                input.advance(head.total);
+            }
+        }
+        Step::Done
+    }
+
+    /// Takes what is there of a CopyData message.
+    pub(super) fn seal_data(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) {
+        let piece = input.split_to(self.from_client.left.min(input.len()).min(PIECE));
+        self.from_client.left -= piece.len();
+        self.seal_rows(&piece, false, tools);
+    }
+
+    fn seal_rows(&mut self, data: &[u8], last: bool, tools: &mut Tools<'_>) {
+        let Some(stream) = &mut self.copy else { return };
+        let mut values = Values::new(tools, &self.settings, &mut self.scratch);
+        if let Err(error) = stream.push(data, last, &mut values, &mut self.to_server) {
+            tools.metrics.refused("value");
+            if stream.is_row_pending() {
+                // An error of that row is the first one; the byte begins a row that never ends.
+                message(&mut self.to_server, b'd', |body| body.extend_from_slice(b"x"));
+            }
+            self.fail_copy(error, "value");
+            self.from_client.dropped = true;
+            self.from_client.sealed = false;
+        }
+    }
+
+    /// Ends a COPY FROM STDIN on the server; what the client still sends for it is dropped.
+    fn fail_copy(&mut self, error: ClientError, reason: &'static str) {
+        message(&mut self.to_server, b'f', |body| put_cstr(body, REFUSED));
+        self.copy = None;
+        self.copying_in = false;
+        if let Some(front) = self.queue.front_mut() {
+            // It began, so no transaction had failed before it.
+            front.stand_in = Some(Box::new(StandIn { error, expected: "57014", reason, always: true }));
+        }
+    }
+
+    /// Data of a COPY TO STDOUT whose values are opened; `last` for CopyDone.
+    pub(super) fn open_rows(&mut self, data: &[u8], last: bool, tools: &mut Tools<'_>) -> Result<(), End> {
+        let Some(stream) = &mut self.copy else { return Ok(()) };
+        debug_assert_eq!(stream.copy().direction, Direction::Out);
+        let mut values = Values::new(tools, &self.settings, &mut self.scratch);
+        match stream.push(data, last, &mut values, &mut self.to_client) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.copy = None;
+                self.cannot_open(error, tools)
+            }
+        }
+    }
+}

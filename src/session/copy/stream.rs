@@ -1,0 +1,560 @@
+//! The data of one COPY: cut into rows, their sealed values sealed or opened, and written again.
+//!
+//! What is gathered is one row at most. A row without a sealed value goes on as it came.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use zeroize::Zeroizing;
+
+use super::Field;
+use super::binary::{self, Tuples};
+use super::csv::Signs;
+use super::lines::{self, Dialect, Fault, Lines};
+use super::text;
+use crate::catalog::Storage;
+use crate::datum::{Format, Input, utf8};
+use crate::error::{ClientError, ClientFacing as _, SqlState};
+use crate::session::rows::{open_array, origins_disagree};
+use crate::session::splice::push_hex;
+use crate::session::values::Values;
+use crate::sql::OutputValue;
+use crate::sql::copy::{Copy, CopyColumn, CopyFormat, CopyValue, Direction, Header, LineFormat};
+use crate::wire::frame::{HEAD, MAX_LARGE};
+use crate::wire::reader::{message, put_value};
+
+/// The longest row, as the server's (`MaxAllocSize`).
+const MAX_ROW: usize = 0x3fff_ffff;
+
+/// A buffer that a long row has made larger than this is not kept.
+const KEPT: usize = 1 << 20;
+
+/// So many fields of a header, or of a line that has too many, are looked at: far more than a table's columns, of which there are 1600.
+const MAX_FIELDS: usize = 10_000;
+
+/// As many bytes of a line or value are shown in an error's context (`MAX_COPY_DATA_DISPLAY`).
+const MAX_SHOWN: usize = 100;
+
+/// The data of one COPY on its way.
+#[derive(Debug)]
+pub(in crate::session) struct Stream {
+    copy: Arc<Copy>,
+    cutter: Cutter,
+    /// The next line is the header.
+    header: bool,
+    /// What follows is nothing to the server.
+    over: bool,
+    /// The last byte that was written.
+    last: Option<u8>,
+    /// The beginning of a row.
+    held: Vec<u8>,
+    fields: Vec<Field>,
+    value: Zeroizing<Vec<u8>>,
+    stored: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum Cutter {
+    Lines(Lines),
+    Tuples(Tuples),
+}
+
+impl Stream {
+    pub(super) fn new(copy: Arc<Copy>) -> Self {
+        let cutter = match &copy.format {
+            CopyFormat::Text(lines) => Cutter::Lines(Lines::new(Dialect::Text, lines.is_before_18)),
+            CopyFormat::Csv { lines, quote, escape } => {
+                let escape = Some(*escape).filter(|escape| escape != quote);
+                // What the server writes holds no end marker.
+                let ends_at_marker = lines.is_before_18 && copy.direction == Direction::In;
+                Cutter::Lines(Lines::new(Dialect::Csv { quote: *quote, escape }, ends_at_marker))
+            }
+            CopyFormat::Binary => Cutter::Tuples(Tuples::new(copy.columns.len())),
+        };
+        Self {
+            header: copy.header != Header::None,
+            copy,
+            cutter,
+            over: false,
+            last: None,
+            held: Vec::new(),
+            fields: Vec::new(),
+            value: Zeroizing::default(),
+            stored: Zeroizing::default(),
+        }
+    }
+
+    pub(super) fn copy(&self) -> &Copy {
+        &self.copy
+    }
+
+    /// Writes what `data` completes as one CopyData message; `last` says that no data follows.
+    ///
+    /// # Errors
+    /// A value that cannot be sealed or opened, or data that the server would refuse. The rows before it were
+    /// written.
+    pub(super) fn push(
+        &mut self,
+        data: &[u8],
+        last: bool,
+        values: &mut Values<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), ClientError> {
+        values.vault.begin_frame();
+        let start = out.len();
+        let mut result = Ok(());
+        message(out, b'd', |out| result = self.take(data, last, values, out));
+        if out.len() == start + HEAD {
+            out.truncate(start);
+        } else {
+            self.last = out.last().copied();
+        }
+        result
+    }
+
+    /// True if the server waits for one more byte before it looks at the last row: behind `\r`.
+    pub(super) fn is_row_pending(&self) -> bool {
+        self.last == Some(b'\r') && self.copy.format != CopyFormat::Binary
+    }
+
+    /// Where the server would say that it is.
+    pub(super) fn place(&self) -> String {
+        self.context(None)
+    }
+
+    fn take(
+        &mut self,
+        data: &[u8],
+        last: bool,
+        values: &mut Values<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), ClientError> {
+        if self.held.is_empty() {
+            let taken = self.rows(data, last, values, out)?;
+            self.held.extend_from_slice(data.get(taken..).unwrap_or_default());
+        } else {
+            let mut held = std::mem::take(&mut self.held);
+            held.extend_from_slice(data);
+            let taken = self.rows(&held, last, values, out)?;
+            if taken == held.len() && held.capacity() > KEPT {
+                return Ok(());
+            }
+            held.drain(..taken);
+            self.held = held;
+        }
+        if self.held.len() > MAX_ROW {
+            return Err(too_long());
+        }
+        Ok(())
+    }
+
+    /// Writes the rows that are there, and gives the bytes that they took.
+    fn rows(
+        &mut self,
+        data: &[u8],
+        last: bool,
+        values: &mut Values<'_>,
+        out: &mut BytesMut,
+    ) -> Result<usize, ClientError> {
+        let begin = out.len();
+        let mut taken = 0;
+        loop {
+            if self.over {
+                return Ok(data.len());
+            }
+            let rest = data.get(taken..).unwrap_or_default();
+            let start = out.len();
+            let done = self.row(rest, last, values, out).inspect_err(|_| out.truncate(start))?;
+            if out.len() - begin > MAX_LARGE - HEAD {
+                out.truncate(start);
+                return Err(too_long());
+            }
+            match done {
+                Some(bytes) => taken += bytes,
+                None => return Ok(taken),
+            }
+        }
+    }
+
+    /// Writes the row that `data` begins with, and gives its bytes; `None` if it is not all there.
+    fn row(
+        &mut self,
+        data: &[u8],
+        last: bool,
+        values: &mut Values<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Option<usize>, ClientError> {
+        let bytes = |end: usize| data.get(..end).unwrap_or_default();
+        match &mut self.cutter {
+            Cutter::Lines(lines) => {
+                let (end, next) = match lines.next(data, last) {
+                    Ok(lines::Next::More | lines::Next::Nothing) => return Ok(None),
+                    Ok(lines::Next::Line { end, next }) => (end, next),
+                    Ok(lines::Next::Over { end, next }) => {
+                        self.over = true;
+                        (end, next)
+                    }
+                    Err(fault) => return Err(self.fault(fault, None)),
+                };
+                if let Err(error) = utf8(bytes(end)) {
+                    return Err(self.placed(error.client_error(), None));
+                }
+                if self.header {
+                    self.header = false;
+                    self.header_line(bytes(end), out)?;
+                } else if end > 0 || !self.over {
+                    self.line(bytes(end), values, out)?;
+                }
+                out.extend_from_slice(data.get(end..next).unwrap_or_default());
+                Ok(Some(next))
+            }
+            Cutter::Tuples(tuples) => match tuples.next(data, last, &mut self.fields) {
+                Ok(binary::Next::More | binary::Next::Over) => Ok(None),
+                Ok(binary::Next::Frame(end)) => {
+                    out.extend_from_slice(bytes(end));
+                    Ok(Some(end))
+                }
+                Ok(binary::Next::Tuple(end)) => {
+                    self.tuple(bytes(end), values, out)?;
+                    Ok(Some(end))
+                }
+                Err(fault) => Err(self.fault(fault, None)),
+            },
+        }
+    }
+
+    /// A line of text or csv.
+    fn line(&mut self, line: &[u8], values: &mut Values<'_>, out: &mut BytesMut) -> Result<(), ClientError> {
+        let copy = Arc::clone(&self.copy);
+        let Some(syntax) = Syntax::of(&copy) else { return Ok(()) };
+        if syntax.split(line, copy.columns.len() + 1, &mut self.fields).is_err() {
+            return Err(self.fault(Fault::new("unterminated CSV quoted field"), Some(line)));
+        }
+        let is_too_long = self.fields.len() > copy.columns.len();
+        if is_too_long {
+            // The server looks at the whole line first.
+            let _ = syntax.split(line, MAX_FIELDS, &mut self.fields);
+        }
+        self.check_escapes(&syntax, line)?;
+        if is_too_long {
+            return Err(self.fault(Fault::new("extra data after last expected column"), Some(line)));
+        }
+        let mut done = 0;
+        for (i, column) in copy.columns.iter().enumerate() {
+            // What is missing, the server says when it has looked at what is there.
+            let Some(field) = self.fields.get(i).copied() else { break };
+            let raw = line.get(field.start..field.end).unwrap_or_default();
+            if !column.is_sealed() || !syntax.read(raw, field.quoted, column, &mut self.value) {
+                continue;
+            }
+            self.convert(column, Format::Text, values)?;
+            out.extend_from_slice(line.get(done..field.start).unwrap_or_default());
+            match copy.direction {
+                Direction::In => {
+                    self.pad(column, raw);
+                    syntax.write_quoted(&self.stored, out);
+                }
+                Direction::Out => syntax.write(&self.stored, column, copy.columns.len() == 1, out),
+            }
+            done = field.end;
+        }
+        out.extend_from_slice(line.get(done..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// In text, the server checks what it has unescaped before it looks at any value.
+    fn check_escapes(&mut self, syntax: &Syntax<'_>, line: &[u8]) -> Result<(), ClientError> {
+        if !matches!(syntax, Syntax::Text(_)) || memchr::memchr(b'\\', line).is_none() {
+            return Ok(());
+        }
+        for i in 0..self.fields.len() {
+            let Some(Field { start, end, .. }) = self.fields.get(i).copied() else { break };
+            let raw = line.get(start..end).unwrap_or_default();
+            if raw == syntax.lines().null.as_bytes() || memchr::memchr(b'\\', raw).is_none() {
+                continue;
+            }
+            syntax.decode(raw, &mut self.value);
+            if let Err(error) = utf8(&self.value) {
+                return Err(self.placed(error.client_error(), Some(line)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lines inside of a sealed value count for the server's line numbers: a `bytea` in hexadecimal may hold
+    /// white space.
+    fn pad(&mut self, column: &CopyColumn, raw: &[u8]) {
+        if let (Cutter::Lines(lines), CopyValue::Seal(usage)) = (&self.cutter, &column.value)
+            && let (counted, 1..) = lines.inner()
+            && usage.class.storage == Storage::Bytea
+        {
+            let inner = memchr::memchr_iter(counted, raw).count();
+            let padded = self.stored.len() + inner;
+            self.stored.resize(padded, counted);
+        }
+    }
+
+    /// The first line. The server drops it, or compares it with the columns' names; it may be a row of somebody
+    /// who forgot that.
+    fn header_line(&mut self, line: &[u8], out: &mut BytesMut) -> Result<(), ClientError> {
+        if self.copy.direction == Direction::Out {
+            out.extend_from_slice(line);
+            return Ok(());
+        }
+        if self.copy.header == Header::Match {
+            self.match_header(line)?;
+            out.extend_from_slice(line);
+            return Ok(());
+        }
+        if let (Cutter::Lines(lines), CopyFormat::Csv { quote, .. }) = (&self.cutter, &self.copy.format)
+            && let (counted, inner @ 1..) = lines.inner()
+        {
+            out.extend_from_slice(&[*quote]);
+            out.resize(out.len() + inner, counted);
+            out.extend_from_slice(&[*quote]);
+        }
+        Ok(())
+    }
+
+    /// HEADER MATCH.
+    fn match_header(&mut self, line: &[u8]) -> Result<(), ClientError> {
+        let copy = Arc::clone(&self.copy);
+        let Some(syntax) = Syntax::of(&copy) else { return Ok(()) };
+        if syntax.split(line, MAX_FIELDS, &mut self.fields).is_err() {
+            return Err(self.fault(Fault::new("unterminated CSV quoted field"), Some(line)));
+        }
+        let (given, expected) = (self.fields.len(), copy.columns.len());
+        if given != expected {
+            let message = format!("wrong number of fields in header line: got {given}, expected {expected}");
+            return Err(self.fault(Fault::new(message), Some(line)));
+        }
+        for (i, column) in copy.columns.iter().enumerate() {
+            let Some(field) = self.fields.get(i) else { break };
+            let raw = line.get(field.start..field.end).unwrap_or_default();
+            let null = &syntax.lines().null;
+            let given = if !field.quoted && raw == null.as_bytes() {
+                format!("null value (\"{null}\")")
+            } else {
+                syntax.decode(raw, &mut self.value);
+                if *self.value == column.name.as_bytes() {
+                    continue;
+                }
+                format!("\"{}\"", String::from_utf8_lossy(&self.value))
+            };
+            let message = format!(
+                "column name mismatch in header line field {}: got {given}, expected \"{}\"",
+                i + 1,
+                column.name
+            );
+            return Err(self.fault(Fault::new(message), Some(line)));
+        }
+        Ok(())
+    }
+
+    /// A tuple of the binary format.
+    fn tuple(
+        &mut self,
+        tuple: &[u8],
+        values: &mut Values<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), ClientError> {
+        let copy = Arc::clone(&self.copy);
+        let mut done = 0;
+        for (i, column) in copy.columns.iter().enumerate() {
+            let Some(field) = self.fields.get(i).copied().filter(|field| field.quoted) else { continue };
+            if !column.is_sealed() {
+                continue;
+            }
+            self.value.clear();
+            self.value.extend_from_slice(tuple.get(field.start..field.end).unwrap_or_default());
+            self.convert(column, Format::Binary, values)?;
+            out.extend_from_slice(tuple.get(done..field.start - 4).unwrap_or_default());
+            put_value(out, Some(&self.stored));
+            done = field.end;
+        }
+        out.extend_from_slice(tuple.get(done..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Seals or opens the value that was read, into the form that is to be written.
+    fn convert(
+        &mut self,
+        column: &CopyColumn,
+        format: Format,
+        values: &mut Values<'_>,
+    ) -> Result<(), ClientError> {
+        self.stored.clear();
+        let (value, stored) = (&self.value, &mut *self.stored);
+        match &column.value {
+            CopyValue::Plain => Ok(()),
+            CopyValue::Seal(usage) => {
+                let input = Input { source: usage.source, format, bytes: value };
+                if let Err(error) = values.seal(usage, input, stored) {
+                    let shown = (format == Format::Text).then_some(value.as_slice());
+                    return Err(error.within(self.context(Some((&column.name, shown)))));
+                }
+                if usage.class.storage == Storage::Bytea && format == Format::Text {
+                    // The value has been sealed: its place is free for the envelope.
+                    std::mem::swap(&mut *self.value, stored);
+                    stored.clear();
+                    stored.extend_from_slice(b"\\x");
+                    push_hex(&self.value, stored);
+                }
+                Ok(())
+            }
+            CopyValue::Open(OutputValue::Sealed(class)) => values.open(class, value, format, format, stored),
+            CopyValue::Open(OutputValue::SealedArray(class)) => {
+                open_array(class, value, format, values, stored)
+            }
+            CopyValue::Open(OutputValue::Plain) => Err(origins_disagree()),
+        }
+    }
+
+    /// Data that is not in its format.
+    fn fault(&self, fault: Fault, line: Option<&[u8]>) -> ClientError {
+        let error = ClientError::error(SqlState::BAD_COPY_FILE_FORMAT, fault.message);
+        let error = match fault.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        };
+        match fault.column.and_then(|column| self.copy.columns.get(column)) {
+            Some(column) => error.within(self.context(Some((&column.name, None)))),
+            None => self.placed(error, line),
+        }
+    }
+
+    /// An error of a line or tuple, with its place; the line is shown.
+    fn placed(&self, error: ClientError, line: Option<&[u8]>) -> ClientError {
+        if self.copy.direction == Direction::Out {
+            return origins_disagree();
+        }
+        match (line, &self.cutter) {
+            (Some(line), _) => error.within(format!("{}: \"{}\"", self.place(), shown(line))),
+            // The server looks at the header before it begins to count.
+            (None, Cutter::Tuples(tuples)) if tuples.number() == 0 => error,
+            (None, _) => error.within(self.place()),
+        }
+    }
+
+    /// What the server would say of the place in the data: in a column, with a value that can be shown.
+    fn context(&self, column: Option<(&str, Option<&[u8]>)>) -> String {
+        let number = match &self.cutter {
+            Cutter::Lines(lines) => lines.number(),
+            Cutter::Tuples(tuples) => tuples.number(),
+        };
+        let place = format!("COPY {}, line {number}", self.copy.relation);
+        match column {
+            None => place,
+            Some((name, None)) => format!("{place}, column {name}"),
+            Some((name, Some(value))) => format!("{place}, column {name}: \"{}\"", shown(value)),
+        }
+    }
+}
+
+/// How values of text and csv are written.
+enum Syntax<'c> {
+    Text(&'c LineFormat),
+    Csv(&'c LineFormat, Signs),
+}
+
+impl<'c> Syntax<'c> {
+    fn of(copy: &'c Copy) -> Option<Self> {
+        match &copy.format {
+            CopyFormat::Text(lines) => Some(Self::Text(lines)),
+            CopyFormat::Csv { lines, quote, escape } => {
+                Some(Self::Csv(lines, Signs { delimiter: lines.delimiter, quote: *quote, escape: *escape }))
+            }
+            CopyFormat::Binary => None,
+        }
+    }
+
+    fn lines(&self) -> &'c LineFormat {
+        match self {
+            Self::Text(lines) | Self::Csv(lines, _) => lines,
+        }
+    }
+
+    fn split(
+        &self,
+        line: &[u8],
+        limit: usize,
+        fields: &mut Vec<Field>,
+    ) -> Result<(), super::csv::Unterminated> {
+        fields.clear();
+        match self {
+            Self::Text(lines) => {
+                text::split(line, lines.delimiter, limit, fields);
+                Ok(())
+            }
+            Self::Csv(_, signs) => signs.split(line, limit, fields),
+        }
+    }
+
+    fn decode(&self, raw: &[u8], value: &mut Vec<u8>) {
+        value.clear();
+        match self {
+            Self::Text(_) => text::unescape(raw, value),
+            Self::Csv(_, signs) => signs.unquote(raw, value),
+        }
+    }
+
+    /// The value of a field; false if it is NULL, or stands for the column's default.
+    fn read(&self, raw: &[u8], quoted: bool, column: &CopyColumn, value: &mut Vec<u8>) -> bool {
+        let lines = self.lines();
+        let is_csv = matches!(self, Self::Csv(..));
+        if !quoted && raw == lines.null.as_bytes() {
+            if !(is_csv && column.force_not_null) {
+                return false;
+            }
+            value.clear();
+            value.extend_from_slice(lines.null.as_bytes());
+            return true;
+        }
+        if !quoted && lines.default.as_ref().is_some_and(|default| raw == default.as_bytes()) {
+            return false;
+        }
+        self.decode(raw, value);
+        !(is_csv && column.force_null && *value == lines.null.as_bytes())
+    }
+
+    /// Writes a value that is not NULL, whatever it looks like.
+    fn write_quoted(&self, value: &[u8], out: &mut BytesMut) {
+        match self {
+            // Text knows no delimiter that is a digit or a small letter.
+            Self::Text(_) if value.starts_with(b"\\x") => {
+                out.extend_from_slice(b"\\");
+                out.extend_from_slice(value);
+            }
+            Self::Text(lines) => text::escape(value, lines.delimiter, out),
+            Self::Csv(_, signs) => signs.quote(value, out),
+        }
+    }
+
+    /// Writes a value as the server would have; `alone` in its row.
+    fn write(&self, value: &[u8], column: &CopyColumn, alone: bool, out: &mut BytesMut) {
+        match self {
+            Self::Text(lines) => text::escape(value, lines.delimiter, out),
+            Self::Csv(lines, signs) => {
+                if column.force_quote || signs.needs_quotes(value, lines.null.as_bytes(), alone) {
+                    signs.quote(value, out);
+                } else {
+                    out.extend_from_slice(value);
+                }
+            }
+        }
+    }
+}
+
+/// The client's own data as it stands in an error's context.
+fn shown(data: &[u8]) -> String {
+    let text = String::from_utf8_lossy(data);
+    if text.len() <= MAX_SHOWN {
+        return text.into_owned();
+    }
+    let cut = (0..=MAX_SHOWN).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    format!("{}...", text.get(..cut).unwrap_or_default())
+}
+
+fn too_long() -> ClientError {
+    ClientError::error(SqlState::PROGRAM_LIMIT_EXCEEDED, "a row of COPY is longer than 1 GB")
+}
