@@ -46,6 +46,12 @@ CREATE TABLE accounts (email text, low text GENERATED ALWAYS AS (lower(email)) S
 CREATE TABLE accounts (email text, low text GENERATED ALWAYS AS (lower(note)) STORED, note text)
 => CREATE TABLE public.accounts (email pg_catalog.bytea CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22), low text GENERATED ALWAYS AS (lower(note)) STORED, note text)
 
+CREATE TABLE accounts (id int CHECK (email <> 'secret'))
+=> refuse 42703 at 38: column "email" does not exist
+
+CREATE TABLE accounts (email text CHECK (email 'secret'))
+=> refuse 0A000 at 42: a constant behind a column is not supported in a statement that names accounts
+
 CREATE TABLE accounts (email text CHECK (email <> 'secret'))
 => refuse 0A000 at 42: a constant for encrypted column public.accounts.email cannot stand in CHECK
 
@@ -225,6 +231,9 @@ CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM (1000) TO (2000)
 CREATE TABLE events_2025 PARTITION OF events (actor DEFAULT 'secret', CHECK (actor IS NOT NULL)) FOR VALUES FROM (MINVALUE) TO (2000) PARTITION BY LIST (actor)
 => CREATE TABLE events_2025 PARTITION OF public.events (actor DEFAULT «events.actor store 'secret'», CHECK (actor IS NOT NULL)) FOR VALUES FROM (MINVALUE) TO (2000) PARTITION BY LIST (actor)
 
+CREATE TABLE events_2025 PARTITION OF events (actr DEFAULT 'secret') DEFAULT
+=> refuse 42703 at 47: column "actr" does not exist
+
 CREATE TABLE accounts PARTITION OF events DEFAULT
 => CREATE TABLE public.accounts PARTITION OF public.events DEFAULT
 
@@ -285,6 +294,15 @@ ALTER TABLE users * ALTER email DROP DEFAULT
 
 ALTER TABLE users ALTER COLUMN email SET DEFAULT lower('secret')
 => refuse 0A000 at 50: only a constant, a parameter or a column that is encrypted alike can be stored in encrypted column public.users.email
+
+ALTER TABLE users ALTER COLUMN emial SET DEFAULT 'secret'
+=> refuse 42703 at 32: column "emial" does not exist
+
+ALTER TABLE users ALTER COLUMN emial TYPE text USING 'secret'
+=> refuse 42703 at 32: column "emial" does not exist
+
+CREATE INDEX ON users (id) WHERE email 'secret'
+=> refuse 0A000 at 34: a constant behind a column is not supported in a statement that names users
 
 ALTER TABLE users ALTER email TYPE text
 => ALTER TABLE public.users ALTER email TYPE pg_catalog.bytea

@@ -144,7 +144,7 @@ impl Definer<'_> {
             if !relation.columns_known {
                 return Ok(());
             }
-            return self.refuse(Reason::UndefinedColumn { name: format!("\"{old}\"") }, token);
+            return self.undefined(old, token);
         };
         if !is_view {
             let class = self.schema.class_by_policy(relation, column);
@@ -251,6 +251,9 @@ impl Definer<'_> {
         let at = reader.at;
         let Some(name) = reader.identifier() else { return self.not_understood("ALTER COLUMN", at) };
         let sealing = self.sealed_now(relation, &name);
+        if relation.is_protected && relation.columns_known && relation.column(&name).is_none() {
+            return self.undefined(&name, at);
+        }
         let action = reader.at;
         if reader.take(&["set", "data", "type"]) || reader.take(&["type"]) {
             return match sealing {
@@ -362,7 +365,7 @@ impl Definer<'_> {
     /// TYPE of another column: its USING may not compute with encrypted ones.
     fn alter_plain_type(&mut self, relation: &Relation, mut reader: Reader<'_>) -> Result<(), Refusal> {
         reader.skip_to(&["using"]);
-        if !reader.take(&["using"]) || !relation.has_sealed() {
+        if !reader.take(&["using"]) || !relation.is_protected {
             return Ok(());
         }
         let tokens = reader.at..reader.end;

@@ -13,7 +13,7 @@ use crate::policy::{quote_ident, type_name};
 use crate::sql::analysis::Analyzer;
 use crate::sql::analyze::statement::One;
 use crate::sql::edits::{Constants, storage_type};
-use crate::sql::lex::{self, LexemeKind, Parsed};
+use crate::sql::lex::{self, Lexeme, LexemeKind, Parsed};
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::schema::{Relation, Schema};
 use crate::sql::scope::{Ctes, Env, From, Scope};
@@ -87,6 +87,10 @@ impl<'a> Definer<'a> {
     ) -> Result<T, Refusal> {
         let (construct, column) = (construct.to_owned(), column.clone());
         self.refuse(Reason::Construct { construct, column }, token)
+    }
+
+    pub(super) fn undefined<T>(&self, column: &str, token: usize) -> Result<T, Refusal> {
+        self.refuse(Reason::UndefinedColumn { name: format!("\"{column}\"") }, token)
     }
 
     pub(super) fn edit(&mut self, tokens: &Range<usize>, text: impl Into<String>) {
@@ -261,6 +265,15 @@ impl<'a> Definer<'a> {
     ) -> Result<(), Refusal> {
         let lexemes = self.one.lexemes.get(tokens.clone()).unwrap_or_default();
         let at = lexemes.first().map(|lexeme| lexeme.start);
+        // A column before a string is a type to PostgreSQL: an operator is missing.
+        let is_column = |lexeme: &Lexeme| {
+            let name = if lexeme.is_identifier() { lex::identifier(lexeme, self.one.text) } else { None };
+            name.is_some_and(|name| table.is_some_and(|table| table.column(&name).is_some()))
+        };
+        let is_string = |lexeme: &Lexeme| matches!(lexeme.kind, LexemeKind::String(_));
+        if lexemes.windows(2).any(|pair| matches!(pair, [a, b] if is_column(a) && is_string(b))) {
+            return self.not_understood("a constant behind a column", tokens.start);
+        }
         let Ok(parsed) = lex::parse_expression(self.one.text, lexemes) else {
             let construct = match purpose {
                 Purpose::Stored(_) => "the expression of DEFAULT",
@@ -343,7 +356,7 @@ impl<'a> Definer<'a> {
     ) -> Result<Option<Arc<Class>>, Refusal> {
         let Some(column) = table.column(name) else {
             return match table.columns_known {
-                true => self.refuse(Reason::UndefinedColumn { name: format!("\"{name}\"") }, token),
+                true => self.undefined(name, token),
                 false => Ok(None),
             };
         };

@@ -23,7 +23,7 @@ impl Definer<'_> {
             return self.not_understood("a clause of CREATE INDEX", reader.at.min(reader.end - 1));
         };
         let table = self.existing(&index.table)?;
-        if !table.has_sealed() {
+        if !table.is_protected {
             return Ok(());
         }
         for element in &index.elements {

@@ -253,6 +253,9 @@ impl Definer<'_> {
         if table.column(&definition.name).is_some() {
             return Ok(());
         }
+        if definition.ty.is_none() && table.columns_known {
+            return self.undefined(&definition.name, definition.token);
+        }
         let value = match sealing {
             Some(Sealing { class, .. }) => {
                 physical = (stored(class.storage), -1);
@@ -296,7 +299,7 @@ impl Definer<'_> {
                 }
                 (Quality::Identity(_), None) => {}
                 (Quality::Generated(tokens), None) => {
-                    if table.has_sealed() {
+                    if table.is_protected {
                         self.expression(tokens, Some(table), &Purpose::Plain("GENERATED ALWAYS AS"))?;
                     }
                 }
@@ -328,7 +331,7 @@ impl Definer<'_> {
     }
 
     fn check(&mut self, tokens: &Range<usize>, table: &Relation) -> Result<(), Refusal> {
-        if !table.has_sealed() {
+        if !table.is_protected {
             return Ok(());
         }
         self.expression(tokens, Some(table), &Purpose::Plain("CHECK"))
@@ -348,7 +351,7 @@ impl Definer<'_> {
             }
             Constraint::ForeignKey(columns, references) => self.foreign_key(columns, references, table),
             Constraint::Exclude { method, elements, predicate } => {
-                if !table.has_sealed() {
+                if !table.is_protected {
                     return Ok(());
                 }
                 for (element, operator) in elements {
