@@ -125,7 +125,7 @@ fn statements_are_judged_before_anything_is_encrypted() {
             "2 warning: trigger before_write runs before rows of public.users are written",
             "4 warning: column public.users.born is date in the database, and the policy declares timestamp",
             "5 problem: public.users: one_ssn is unique over column ssn, which is encrypted as randomized",
-            "6 problem: CHECK name_length uses column public.users.name",
+            "6 problem: public.users: CHECK name_length uses encrypted columns: function length",
             "6 warning: column public.users.name is text in the database, and the policy declares character varying",
         ]
         .iter()
@@ -238,6 +238,8 @@ fn a_proposed_policy_can_be_checked_as_it_is() {
     let left = [
         "3 function: SELECT id FROM users WHERE lower(email) = ?",
         "2 not ordered: SELECT id FROM users WHERE born < ? ORDER BY id",
+        // Until the CHECK of a length is dropped.
+        "2 writes blocked: UPDATE users SET ssn = ? WHERE ssn = ?",
         "1 blocked: SELECT email FROM loud",
     ];
     assert_eq!(refusals(&report), left, "nothing is refused that a mode could make work");
