@@ -61,6 +61,8 @@ impl SqlState {
     pub const DATATYPE_MISMATCH: Self = Self(*b"42804");
     /// 42P01, no relation of that name.
     pub const UNDEFINED_TABLE: Self = Self(*b"42P01");
+    /// 42P08, a parameter that has no type at one place and one at another.
+    pub const AMBIGUOUS_PARAMETER: Self = Self(*b"42P08");
     /// 42P18, a parameter whose type cannot be told.
     pub const INDETERMINATE_DATATYPE: Self = Self(*b"42P18");
     /// 54000, a limit of the program is exceeded.
@@ -80,6 +82,11 @@ impl SqlState {
     pub fn from_bytes(code: &[u8]) -> Option<Self> {
         let code: [u8; 5] = code.try_into().ok()?;
         code.iter().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()).then_some(Self(code))
+    }
+
+    /// Class 22: something about a value.
+    pub fn is_data_exception(&self) -> bool {
+        self.0.starts_with(b"22")
     }
 
     /// The five characters.

@@ -52,6 +52,12 @@ pub fn canonical(
     result
 }
 
+/// Whether [`canonical`] takes values of a type (the object id of one that has been declared) for a column.
+pub fn takes(source: Oid, ty: &Type, purpose: Purpose) -> bool {
+    let input = Input { source: Some(source), format: Format::Binary, bytes: &[] };
+    source_of(&input, ty).is_ok_and(|source| conversion(&source, &ty.base, purpose).is_some())
+}
+
 /// Evaluates an explicit cast of a constant as the server does, and appends the result in binary format:
 /// the next input is then `Input { source: Some(to.oid()), format: Format::Binary, .. }`.
 ///

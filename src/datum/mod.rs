@@ -51,7 +51,7 @@ pub mod array;
 
 pub use crate::wire::{Format, Oid};
 pub use codec::write;
-pub use convert::{Input, canonical, cast};
+pub use convert::{Input, canonical, cast, takes};
 pub use datetime::zone::Zone;
 pub use error::{DatumError, Quoted};
 pub use settings::{ByteaOutput, DateForm, DateOrder, DateStyle, IntervalStyle, Settings};

@@ -71,6 +71,12 @@ impl Values<'_> {
         input: Input<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
+        self.seal_value(usage, input, out).map_err(|error| {
+            if usage.is_conditional && error.code.is_data_exception() { conditional(usage) } else { error }
+        })
+    }
+
+    fn seal_value(&mut self, usage: &Use, input: Input<'_>, out: &mut Vec<u8>) -> Result<(), ClientError> {
         let class = &*usage.class;
         let normalise = class.binding.mode != Mode::Randomized;
         let cast = self.cast(usage, input)?;
@@ -166,6 +172,15 @@ impl Values<'_> {
         datum::write(&self.scratch.canonical, &class.ty, format, self.settings, out)
             .map_err(|e| named(e.client_error(), class))
     }
+}
+
+/// A value that its cast does not take, where the server might not have come to the cast.
+fn conditional(usage: &Use) -> ClientError {
+    let column = &usage.class.column;
+    let message =
+        format!("a value for encrypted column {column} is none that the cast of its expression takes");
+    ClientError::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .with_hint("Cast the value itself and not the expression around it.")
 }
 
 /// An error about one column says which.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Value, ValueWithSpan};
 
+use super::edits::Link;
 use super::lex::{Lexeme, LexemeKind, Literals, Parsed, StringForm};
 use super::refusal::{Reason, Refusal};
 use super::schema::{Relation, Schema};
@@ -34,8 +35,24 @@ pub(super) struct Analyzer<'a> {
     pub(super) constants: Vec<Constant>,
     /// The types of constants, by what stands for them and those that were united with them.
     pub(super) constant_types: HashMap<Var, Oid>,
-    /// Casts of array constructors and of columns that constants make, which say what becomes of them.
+    /// Casts of array constructors and of columns, whose types become what the server holds.
     pub(super) later_casts: Vec<(Ty, Cast)>,
+    /// Casts of what constants make.
+    pub(super) links: Vec<Link>,
+    /// What is sealed after such a cast.
+    pub(super) cast_roots: HashSet<Var>,
+    /// Columns of WITH RECURSIVE: what the first query gives, and what both do.
+    pub(super) recursions: Vec<(Ty, Ty)>,
+    /// Constants and columns whose types have to be of one kind, or the result would have another one.
+    pub(super) alike: Vec<(Ty, Ty)>,
+    /// Lists of IN, as places in `constants`, with what they are compared with.
+    pub(super) lists: Vec<(Range<usize>, Ty)>,
+    /// Parameters that are asked whether they are NULL before anything says what they are.
+    pub(super) untyped: Vec<usize>,
+    /// It is in the assignments of UPDATE, which PostgreSQL reads last.
+    pub(super) in_assignment: bool,
+    /// The types that the client declared for the first parameters (0: none).
+    pub(super) declared: &'a [Oid],
     /// Results without an alias that are casts, which name them: their types, last tokens and names.
     pub(super) named_by_cast: Vec<(Ty, usize, String)>,
     /// Encrypted booleans that stand as conditions, and their bytes.
@@ -148,6 +165,14 @@ impl<'a> Analyzer<'a> {
             constants: Vec::new(),
             constant_types: HashMap::new(),
             later_casts: Vec::new(),
+            links: Vec::new(),
+            cast_roots: HashSet::new(),
+            recursions: Vec::new(),
+            untyped: Vec::new(),
+            alike: Vec::new(),
+            lists: Vec::new(),
+            in_assignment: false,
+            declared: &[],
             truths: Vec::new(),
             named_by_cast: Vec::new(),
             stores: false,

@@ -103,7 +103,13 @@ impl CopyColumn {
             (OutputValue::Plain, _) => CopyValue::Plain,
             (OutputValue::Sealed(class), Direction::In) => {
                 let class = class.clone();
-                CopyValue::Seal(Use { class, purpose: Purpose::Store, source: None, casts: Vec::new() })
+                CopyValue::Seal(Use {
+                    class,
+                    purpose: Purpose::Store,
+                    source: None,
+                    casts: Vec::new(),
+                    is_conditional: false,
+                })
             }
             (value, _) => CopyValue::Open(value.clone()),
         };

@@ -377,7 +377,9 @@ impl Analyzer<'_> {
         let from = From::single(target.entry.clone()).and(others);
         let scope = Scope { from: &from, outer: env.outer };
         let inner = Env { outer: Some(&scope), ctes: env.ctes.clone() };
+        self.in_assignment = true;
         self.assignments(&target, assignments, &inner);
+        self.in_assignment = false;
         self.condition(selection.as_ref(), &inner, "WHERE");
         self.returning(returning.as_deref(), &from, env)
     }

@@ -147,6 +147,9 @@ pub struct Use {
     /// Casts that may change the value before it meets the column (`$1::varchar(3)`, `'...'::timestamp::date`), to
     /// be evaluated in this order as PostgreSQL would; for arrays those of the elements.
     pub casts: Vec<Type>,
+    /// The casts are those of an expression that the server may not evaluate for this value (`(CASE ... END)::date`):
+    /// a value that they do not take may be no error.
+    pub is_conditional: bool,
 }
 
 /// A replacement at token positions.

@@ -143,6 +143,12 @@ pub enum Reason {
         /// The column.
         column: ColumnName,
     },
+    /// A parameter that is asked whether it is NULL before anything says what it is.
+    #[error("could not determine data type of parameter ${number}")]
+    UntypedParameter {
+        /// Which.
+        number: usize,
+    },
     /// A row as one value.
     #[error("a row of {relation} as one value would hand out encrypted columns")]
     WholeRow {
@@ -328,6 +334,7 @@ impl Refusal {
             Reason::CastOfConstant { .. } => "cast of constant",
             Reason::BesideColumn { .. } => "beside column",
             Reason::ParameterConflict { .. } => "parameter conflict",
+            Reason::UntypedParameter { .. } => "untyped parameter",
             Reason::WholeRow { .. } => "whole row",
             Reason::UndefinedColumn { .. } => "undefined column",
             Reason::AmbiguousColumn { .. } => "ambiguous column",
@@ -384,6 +391,7 @@ impl Refusal {
             }
             Reason::ReachingFunction { name } => (None, Some(format!("function {name}"))),
             Reason::WholeRow { .. } => (None, Some("a row as one value".to_owned())),
+            Reason::UntypedParameter { number } => (None, Some(format!("${number}"))),
             Reason::UndefinedColumn { .. }
             | Reason::AmbiguousColumn { .. }
             | Reason::UndefinedTable { .. }
@@ -428,6 +436,7 @@ impl Refusal {
             | Reason::CastOfConstant { .. }
             | Reason::BesideColumn { .. }
             | Reason::ParameterConflict { .. }
+            | Reason::UntypedParameter { .. }
             | Reason::WholeRow { .. }
             | Reason::DeclaredType { .. }
             | Reason::LastingConstant { .. }
@@ -453,6 +462,7 @@ impl Reason {
             Self::UndefinedColumn { .. } => SqlState::UNDEFINED_COLUMN,
             Self::AmbiguousColumn { .. } => SqlState::AMBIGUOUS_COLUMN,
             Self::UndefinedTable { .. } | Self::UndefinedAlias { .. } => SqlState::UNDEFINED_TABLE,
+            Self::UntypedParameter { .. } => SqlState::AMBIGUOUS_PARAMETER,
             Self::TooComplex => SqlState::STATEMENT_TOO_COMPLEX,
             Self::UndefinedStatement { .. } => SqlState::INVALID_STATEMENT_NAME,
             Self::WrongArguments { .. } => SqlState::SYNTAX_ERROR,
@@ -518,6 +528,7 @@ impl Reason {
             Self::CastOfConstant { .. } => "Leave the cast out, or cast to the type of the column.",
             Self::BesideColumn { .. } => "Choose between the column and the constant in the application.",
             Self::ParameterConflict { .. } => "Send the value twice, as two parameters.",
+            Self::UntypedParameter { .. } => "Declare its type, or cast it where it stands first.",
             Self::WholeRow { .. } => "Name the columns one by one.",
             Self::DeclaredType { .. } => "Write the same type into the policy and into the statement.",
             Self::LastingConstant { .. } => {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::refusal::Reason;
+use super::typename::{BPCHAR, TEXT as TEXT_OID, VARCHAR};
 use crate::catalog::Class;
 use crate::crypto::Mode;
 use crate::datum::{Base, Oid, Type};
@@ -60,6 +61,16 @@ struct Cell {
     leads_column: bool,
     /// PostgreSQL has decided that what is unknown here is text.
     text: bool,
+    /// It holds a constant of another type than text.
+    typed: bool,
+    /// It was text before it met one.
+    text_for_good: bool,
+    /// It holds a varchar.
+    varchar: bool,
+    /// Then it did, which PostgreSQL refuses.
+    mismatched: bool,
+    /// It was compared with something else that was not known.
+    compared: bool,
     /// The parameter that it stands for.
     parameter: Option<usize>,
 }
@@ -130,12 +141,47 @@ impl Inference {
         self.cells.get(self.root(var)).is_some_and(|cell| cell.leads_column)
     }
 
+    /// Says that a constant has a type of its own.
+    pub(super) fn note_type(&mut self, var: Var, oid: Oid) {
+        let root = self.root(var);
+        let is_text = matches!(oid, TEXT_OID | VARCHAR | BPCHAR);
+        if let Some(cell) = self.cells.get_mut(root) {
+            cell.typed |= !is_text;
+            cell.text_for_good |= is_text;
+            cell.varchar |= oid == VARCHAR;
+        }
+    }
+
+    /// Whether what had become text met a constant of another type.
+    pub(super) fn is_mismatched(&self, var: Var) -> bool {
+        self.cells.get(self.root(var)).is_some_and(|cell| cell.mismatched)
+    }
+
+    /// Whether members of a variable's group are compared with each other.
+    pub(super) fn is_compared(&self, var: Var) -> bool {
+        self.cells.get(self.root(var)).is_some_and(|cell| cell.compared)
+    }
+
+    /// Binds a variable that is not known yet, with what is known of how another one is used.
+    pub(super) fn adopt(&mut self, var: Var, like: Var, ty: Ty) {
+        let (root, like) = (self.root(var), self.root(like));
+        let Some(other) = self.cells.get(like) else { return };
+        let (stored, beside, leads) = (other.stored, other.beside_column, other.leads_column);
+        if let Some(cell) = self.cells.get_mut(root) {
+            cell.stored |= stored;
+            cell.beside_column |= beside;
+            cell.leads_column |= leads;
+            cell.bound = Some(ty);
+        }
+    }
+
     /// PostgreSQL reads what is still unknown in the output of a subquery as text.
     pub(super) fn settle_as_text(&mut self, ty: &Ty) {
         if let Ty::Var(var) = self.resolve(ty)
             && let Some(cell) = self.cells.get_mut(var)
         {
             cell.text = true;
+            cell.text_for_good |= !cell.typed;
         }
     }
 
@@ -168,14 +214,22 @@ impl Inference {
         match (self.resolve(left), self.resolve(right)) {
             (Ty::Var(a), Ty::Var(b)) => {
                 self.unite(a, b);
+                if matches!(how, Meeting::Equality | Meeting::Order)
+                    && let Some(cell) = self.cells.get_mut(a)
+                {
+                    // Neither has a type, so PostgreSQL compares them as text.
+                    (cell.compared, cell.text) = (true, true);
+                    cell.text_for_good |= !cell.typed;
+                }
                 Ok(Ty::Var(a))
             }
-            (Ty::Var(var), known) | (known, Ty::Var(var)) => {
-                self.check_mode(&known, how, construct)?;
-                let known = if how == Meeting::Merge { bare(known) } else { known };
-                self.bind(var, known.clone(), construct)?;
-                Ok(known)
+            (Ty::Var(var), known) => {
+                let leads = self.cells.get(var).is_some_and(|cell| cell.text_for_good && !cell.varchar);
+                let known = self.bind_known(var, known, how, construct)?;
+                // Of two types that can be cast to each other, the first one's is that of both.
+                Ok(if leads && how == Meeting::Merge { as_text(known) } else { known })
             }
+            (known, Ty::Var(var)) => self.bind_known(var, known, how, construct),
             (Ty::Plain, Ty::Plain) => Ok(Ty::Plain),
             (Ty::Sealed(a), Ty::Sealed(b)) => {
                 if (was_var || constant) && a.ty != b.ty && how == Meeting::Store {
@@ -203,6 +257,13 @@ impl Inference {
                 }),
             },
         }
+    }
+
+    fn bind_known(&mut self, var: Var, known: Ty, how: Meeting, construct: &str) -> Result<Ty, Box<Reason>> {
+        self.check_mode(&known, how, construct)?;
+        let known = if how == Meeting::Merge { bare(known) } else { known };
+        self.bind(var, known.clone(), construct)?;
+        Ok(known)
     }
 
     /// Proves that an expression is not encrypted. `refusal` says why one that is cannot be used here.
@@ -287,12 +348,19 @@ impl Inference {
         let Some(from) = self.cells.get_mut(b) else { return };
         from.parent = Some(a);
         let (stored, text, parameter) = (from.stored, from.text, from.parameter);
-        let (beside_column, leads_column) = (from.beside_column, from.leads_column);
+        let (beside_column, leads_column, compared) = (from.beside_column, from.leads_column, from.compared);
+        let (typed, text_for_good, mismatched) = (from.typed, from.text_for_good, from.mismatched);
+        let varchar = from.varchar;
         if let Some(into) = self.cells.get_mut(a) {
+            into.mismatched |= mismatched || (typed && into.text_for_good) || (text_for_good && into.typed);
+            into.typed |= typed;
+            into.varchar |= varchar;
+            into.text_for_good |= text_for_good;
             into.stored |= stored;
             into.text |= text;
             into.beside_column |= beside_column;
             into.leads_column |= leads_column;
+            into.compared |= compared;
             into.parameter = into.parameter.or(parameter);
         }
     }
@@ -329,6 +397,16 @@ pub(super) fn bare(ty: Ty) -> Ty {
     match ty {
         Ty::Sealed(class) if class.ty.modifier != -1 && !class.bare => {
             Ty::Sealed(Arc::new(Class { bare: true, ..Class::clone(&class) }))
+        }
+        other => other,
+    }
+}
+
+/// The same as text, if it is a varchar.
+fn as_text(ty: Ty) -> Ty {
+    match ty {
+        Ty::Sealed(class) if class.ty.base == Base::Varchar => {
+            Ty::Sealed(Arc::new(Class { ty: Type::plain(Base::Text), ..Class::clone(&class) }))
         }
         other => other,
     }

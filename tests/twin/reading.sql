@@ -439,7 +439,7 @@ SELECT id FROM kinds WHERE d = ANY(ARRAY['2024-02-29']) ORDER BY id
 
 SELECT id FROM kinds WHERE mo = ANY(ARRAY['ok', $1]) ORDER BY id
 $1 = sad
-=> refused a value of type text cannot be compared with an encrypted column of type public.mood
+=> refused the cast to text of a constant for encrypted column public.kinds.mo cannot be carried out; simple: refused a value of type text cannot be compared with an encrypted column of type public.mood
 
 SELECT id FROM kinds WHERE mo = ANY(ARRAY['ok', NULL]) ORDER BY id
 => refused the cast to text of a constant for encrypted column public.kinds.mo cannot be carried out
@@ -1182,3 +1182,24 @@ $1 = ada@example.com
 SELECT id FROM people WHERE born = CAST(COALESCE($1, '1985-12-10') AS date) ORDER BY id
 $1 is null
 => same
+
+WITH RECURSIVE r(l, n) AS (SELECT level, 1 FROM people WHERE id = 1 UNION ALL SELECT 5, n + 1 FROM r WHERE n < 3) SELECT l, n FROM r ORDER BY n
+=> same
+
+WITH RECURSIVE r(l, n) AS (SELECT i8, 1 FROM kinds WHERE id = 1 UNION ALL SELECT i4, n + 1 FROM kinds, r WHERE n < 3) SELECT l, n FROM r ORDER BY n
+=> same error 42702
+
+SELECT NULLIF(i8, 1.0) FROM kinds ORDER BY id
+=> refused a constant cannot stand beside encrypted column public.kinds.i8 in NULLIF, because its type or scale would differ
+
+SELECT ia FROM kinds WHERE id = 1 UNION ALL VALUES ('{1,2}')
+=> refused the cast to text of a constant for encrypted column public.kinds.ia cannot be carried out
+
+SELECT id FROM people WHERE 'x' = email OR born = 'x'
+=> same error 22007
+
+SELECT vc::varchar FROM kinds ORDER BY id
+=> same
+
+SELECT v.e::text FROM (VALUES ('ada@example.com'), ('b')) AS v(e) JOIN people ON email = v.e ORDER BY 1
+=> refused column public.people.email is encrypted without order, so ORDER BY cannot be carried out on it

@@ -319,7 +319,7 @@ $1 = 2001-01-01
 
 UPDATE people SET born = CASE WHEN (people.id = 1) THEN '2000-01-01' ELSE $1 END WHERE people.id IN (1, 2)
 $1 = 2001-01-01
-=> refused a value of type text cannot be stored in an encrypted column of type date
+=> refused the cast to text of a constant for encrypted column public.people.born cannot be carried out; simple: refused a value of type text cannot be stored in an encrypted column of type date
 
 UPDATE people SET level = (CASE WHEN (people.id = 1) THEN 1 WHEN (people.id = 2) THEN $1 ELSE NULL END)::integer WHERE people.id IN (1, 2)
 $1 = 7
@@ -684,3 +684,12 @@ UPDATE people SET city = COALESCE('a text that is longer than twenty characters'
 INSERT INTO people (id, city) SELECT id + 50, c::varchar(20) FROM (VALUES (1, 'a text that is longer than twenty characters'), (2, $1)) AS v(id, c)
 $1 = another text that is longer than twenty characters
 => same
+
+INSERT INTO people (id, born) SELECT v.i, v.d::date FROM (VALUES (900, '2001-02-03'), (901, '2001-02-04')) AS v(i, d) RETURNING *
+=> same
+
+UPDATE people SET born = v.d::date FROM (VALUES (1, '2001-02-03')) AS v(i, d) WHERE people.id = v.i RETURNING people.id, people.born, v.d
+=> refused a constant cannot stand beside encrypted column public.people.born in the output beside a comparison, because its type or scale would differ
+
+UPDATE people SET level = (CASE WHEN id = 1 THEN '5' WHEN id = 77777 THEN 'x' ELSE '6' END)::int WHERE id IN (1, 2) RETURNING id, level
+=> refused a value for encrypted column public.people.level is none that the cast of its expression takes

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use statement::One;
 
+use crate::datum::Oid;
 use crate::sql::copy::Copy;
 use crate::sql::kinds::{self, StatementKind};
 use crate::sql::lex::{self, Lexeme};
@@ -24,11 +25,15 @@ use crate::sql::{Arrival, Context, Edit, Effects, Output, Parameter, Plan, State
 /// Without a policy every text is forwarded at once. Else a text is forwarded if it is proved to reach nothing
 /// protected, rewritten if all that it does to encrypted columns is understood and keeps its meaning over
 /// ciphertext, and refused in every other case.
-pub fn analyze(text: &str, _arrival: Arrival<'_>, cx: &Context<'_>) -> Verdict {
+pub fn analyze(text: &str, arrival: Arrival<'_>, cx: &Context<'_>) -> Verdict {
     if cx.schema.is_empty() {
         return Verdict::Forward(Untouched::by_words(Effects::default()));
     }
-    match verdict(text, cx) {
+    let declared = match arrival {
+        Arrival::Query => &[],
+        Arrival::Parse { declared } => declared,
+    };
+    match verdict(text, declared, cx) {
         Ok(verdict) => verdict,
         Err(refusal) => Verdict::Refuse(refusal.located(text)),
     }
@@ -71,7 +76,7 @@ pub fn without_catalog(text: &str) -> Option<Effects> {
     Some(effects)
 }
 
-fn verdict(text: &str, cx: &Context<'_>) -> Result<Verdict, Refusal> {
+fn verdict(text: &str, declared: &[Oid], cx: &Context<'_>) -> Result<Verdict, Refusal> {
     let lexemes = match lex::tokenize(text) {
         Ok(lexemes) if cx.standard_conforming_strings => lexemes,
         Ok(_) | Err(_) => return raw(text, cx),
@@ -81,7 +86,7 @@ fn verdict(text: &str, cx: &Context<'_>) -> Result<Verdict, Refusal> {
         let statement = lexemes.get(range).unwrap_or_default();
         let overlaid = whole.before.schema.clone();
         let cx = Context { schema: overlaid.as_deref().unwrap_or(cx.schema), ..*cx };
-        let one = One { text, lexemes: statement, cx: &cx, before: &whole.before }.verdict()?;
+        let one = One { text, lexemes: statement, declared, cx: &cx, before: &whole.before }.verdict()?;
         whole.add(text, statement, one);
     }
     Ok(whole.verdict())

@@ -39,13 +39,24 @@ impl One<'_> {
         lex::identifier(self.lexemes.get(at)?, self.text)
     }
 
+    /// The types of parameters that PREPARE gives, or the client.
+    pub(super) fn given_types(&self, head: &StatementHead) -> Vec<Oid> {
+        match (head.kind, head.object, head.inner) {
+            (StatementKind::Prepare, Some(object), Some(start)) => {
+                let types = self.parameter_types(object + 1, start);
+                types.iter().map(|(_, oid)| oid.unwrap_or(0)).collect()
+            }
+            _ => self.declared.to_vec(),
+        }
+    }
+
     /// PREPARE: the statement inside it under its own text, and its types for the server.
     pub(super) fn prepare(&self, head: &StatementHead, inner: Carried) -> Result<Carried, Refusal> {
         let (Some(object), Some(start)) = (head.object, head.inner) else { return Ok(inner) };
         let (Some(name), Some(bytes)) = (self.name(object), self.bytes_from(start)) else { return Ok(inner) };
         let types = self.parameter_types(object + 1, start);
-        let declared: Vec<Oid> = types.iter().map(|(_, oid)| oid.unwrap_or(0)).collect();
-        let (plan, effects, looked_up) = self.named_plan(&bytes)?;
+        let declared = self.given_types(head);
+        let (plan, effects, looked_up) = self.named_plan(&bytes, &declared)?;
         let mut carried = Carried { effects: Effects { prepared: true, ..Effects::NONE }, ..inner };
         carried.made = Made::Nothing;
         if let Some(outer) = &mut carried.plan {
@@ -65,7 +76,7 @@ impl One<'_> {
         let (Some(name), Some(bytes)) = (self.name(object), self.bytes_from(start)) else { return Ok(inner) };
         let options = self.lexemes.get(object + 1..start).unwrap_or_default();
         let has = |word: &str| options.iter().any(|lexeme| lexeme.is_word(self.text, word));
-        let (plan, effects, _) = self.named_plan(&bytes)?;
+        let (plan, effects, _) = self.named_plan(&bytes, self.declared)?;
         let mut carried = inner;
         if let Some(outer) = &mut carried.plan {
             (outer.outputs, outer.read_only) = (None, false);
@@ -82,8 +93,12 @@ impl One<'_> {
     }
 
     /// The verdict on a part of the text by itself.
-    fn named_plan(&self, bytes: &Range<usize>) -> Result<(Option<Arc<Plan>>, Effects, bool), Refusal> {
-        match super::verdict(self.text.get(bytes.clone()).unwrap_or_default(), self.cx)? {
+    fn named_plan(
+        &self,
+        bytes: &Range<usize>,
+        declared: &[Oid],
+    ) -> Result<(Option<Arc<Plan>>, Effects, bool), Refusal> {
+        match super::verdict(self.text.get(bytes.clone()).unwrap_or_default(), declared, self.cx)? {
             Verdict::Forward(proof) => Ok((None, proof.effects, proof.looked_up)),
             Verdict::Rewrite(plan) => {
                 let effects = plan.effects;

@@ -5,6 +5,7 @@ use sqlparser::ast;
 use super::definition::MADE_HERE;
 use super::names::is_execute;
 use super::{Before, Carried, Made, OnePlan, made, shown};
+use crate::datum::Oid;
 use crate::sql::analysis::Analyzer;
 use crate::sql::edits::{Constants, output_value};
 use crate::sql::kinds::{self, StatementHead, StatementKind};
@@ -19,6 +20,8 @@ use crate::sql::{Context, Output, OutputValue, Parameter};
 pub(super) struct One<'a> {
     pub(super) text: &'a str,
     pub(super) lexemes: &'a [Lexeme],
+    /// The types that the client declared for the first parameters.
+    pub(super) declared: &'a [Oid],
     pub(super) cx: &'a Context<'a>,
     pub(super) before: &'a Before,
 }
@@ -128,13 +131,14 @@ impl One<'_> {
             Kind::Copy => self.copy(head, name, at),
             Kind::Explain => {
                 let inner = head.inner.and_then(|inner| self.lexemes.get(inner..)).unwrap_or_default();
-                Ok(explained(self.typed(inner, name, at)?))
+                Ok(explained(self.typed(inner, name, at, self.declared)?))
             }
             Kind::Prepare | Kind::Declare => {
                 let inner = head.inner.and_then(|inner| self.lexemes.get(inner..)).unwrap_or_default();
-                self.named(head, self.typed(inner, name, at)?)
+                let declared = self.given_types(head);
+                self.named(head, self.typed(inner, name, at, &declared)?)
             }
-            _ => self.typed(self.lexemes, name, at),
+            _ => self.typed(self.lexemes, name, at, self.declared),
         }
     }
 
@@ -174,7 +178,7 @@ impl One<'_> {
             let looked_up = inner.is_some() || matches!(head.kind, Kind::Copy | Kind::Call | Kind::Do);
             return Carried { unresolved, looked_up, made, ..Carried::forward(head.effects) };
         };
-        let Walked { analyzer, .. } = walk(self.text, &parsed, self.cx);
+        let Walked { analyzer, .. } = walk(self.text, &parsed, self.declared, self.cx);
         let unresolved = analyzer.unresolved || analyzer.obstacle.is_some();
         let free = analyzer.free_literals();
         let Analyzer { effects, looked_up, .. } = analyzer;
@@ -182,8 +186,14 @@ impl One<'_> {
     }
 
     /// A statement whose relations are looked up and whose expressions are typed.
-    fn typed(&self, lexemes: &[Lexeme], name: String, at: Option<usize>) -> Result<Carried, Refusal> {
-        self.typed_with_names(lexemes, name, at).map(|(carried, _)| carried)
+    fn typed(
+        &self,
+        lexemes: &[Lexeme],
+        name: String,
+        at: Option<usize>,
+        declared: &[Oid],
+    ) -> Result<Carried, Refusal> {
+        self.typed_with_names(lexemes, name, at, declared).map(|(carried, _)| carried)
     }
 
     /// The same with the names of the result's columns.
@@ -192,9 +202,10 @@ impl One<'_> {
         lexemes: &[Lexeme],
         name: String,
         at: Option<usize>,
+        declared: &[Oid],
     ) -> Result<(Carried, Vec<String>), Refusal> {
         let parsed = self.parse(lexemes, &name, at)?;
-        let Walked { mut analyzer, columns, read_only } = walk(self.text, &parsed, self.cx);
+        let Walked { mut analyzer, columns, read_only } = walk(self.text, &parsed, declared, self.cx);
         self.refuse_runner(&analyzer, lexemes)?;
         let mut constants = analyzer.finish_constants();
         analyzer.hide_null_tests(&mut constants);
@@ -344,8 +355,14 @@ pub(super) struct Walked<'a> {
     pub(super) read_only: bool,
 }
 
-pub(super) fn walk<'a>(text: &'a str, parsed: &'a Parsed, cx: &Context<'a>) -> Walked<'a> {
+pub(super) fn walk<'a>(
+    text: &'a str,
+    parsed: &'a Parsed,
+    declared: &'a [Oid],
+    cx: &Context<'a>,
+) -> Walked<'a> {
     let mut analyzer = Analyzer::new(text, parsed, cx.schema, cx.search_path);
+    analyzer.declared = declared;
     let (columns, read_only) = lex::with_stack(parsed.depth(), || match &parsed.statement {
         ast::Statement::Query(query) => {
             let columns = analyzer.query(query, &Env::default());

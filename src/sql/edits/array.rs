@@ -44,6 +44,7 @@ impl Analyzer<'_> {
             purpose: Purpose::Store,
             source: typename::array_of(element),
             casts: types,
+            is_conditional: false,
         };
         let Some(range) = self.bytes(&tokens) else { return true };
         self.edits.push(Edit { range, replacement: Replacement::Sealed { usage, value: text } });
@@ -108,7 +109,7 @@ impl Analyzer<'_> {
     fn element_type(&self, elements: &[Constant], casts: &[Cast]) -> Result<Oid, String> {
         let other = || "a type of which it is not".to_owned();
         let mut common: Option<Oid> = None;
-        for written in self.written(elements) {
+        for written in self.written(elements, &super::links::Links::new()) {
             let written = written?;
             if !written.changes_nothing() {
                 return Err(other());

@@ -2,11 +2,14 @@
 
 mod array;
 mod echo;
+mod links;
 mod written;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+pub(super) use self::links::Link;
+use self::links::Links;
 use super::analysis::{Analyzer, Cast, Constant, ConstantKind};
 use super::lex::{self, LexemeKind, Number};
 use super::refusal::Reason;
@@ -14,7 +17,7 @@ use super::typename::{self, BOOL, TEXT, VARCHAR};
 use super::types::{Ty, joins_as_constant};
 use super::{Edit, OutputValue, Parameter, Replacement, Use};
 use crate::catalog::{Class, Storage};
-use crate::datum::{Base, Oid, Purpose, Type};
+use crate::datum::{self, Base, Oid, Purpose, Type};
 
 /// What is to be done about the constants and parameters of a statement.
 pub(super) struct Constants {
@@ -132,12 +135,23 @@ impl Analyzer<'_> {
         let mut parameters = BTreeMap::new();
         let constants = std::mem::take(&mut self.constants);
         self.seal_echoes(&constants);
-        let all = self.written(&constants);
+        let links = self.follow_links();
+        for number in std::mem::take(&mut self.untyped) {
+            if let Some(Ty::Sealed(_)) = self.parameters.get(&number).map(|ty| self.inference.resolve(ty)) {
+                self.refuse(Reason::UntypedParameter { number });
+            }
+        }
+        let all = self.written(&constants, &links);
         for (constant, written) in constants.iter().zip(&all) {
             if let (Ty::Var(var), Ok(written)) = (&constant.ty, written)
-                && let Some(ty) = written.ty
+                && let Some(ty) = written.own
             {
                 self.constant_types.entry(self.inference.root(*var)).or_insert(ty);
+            }
+        }
+        for link in links.values().flatten() {
+            if let Some(target) = link.cast.target.oid {
+                self.constant_types.insert(self.inference.root(link.to), target);
             }
         }
         for (constant, written) in constants.iter().zip(&all) {
@@ -163,6 +177,13 @@ impl Analyzer<'_> {
                 self.refuse(Reason::CastOfConstant { column: class.column.clone(), target });
                 continue;
             }
+            if let Ty::Var(var) = &constant.ty
+                && self.inference.is_mismatched(*var)
+            {
+                let (column, construct) = (class.column.clone(), "constants of different types");
+                self.refuse(Reason::BesideColumn { column, construct });
+                continue;
+            }
             let is_value = matches!(role, Role::Value(_));
             let Some(casts) = self.cast_types(written, class, is_array && is_value) else {
                 let target =
@@ -170,6 +191,14 @@ impl Analyzer<'_> {
                 self.refuse(Reason::CastOfConstant { column: class.column.clone(), target });
                 continue;
             };
+            // What has become text is no array.
+            let is_text = written.ty == Some(TEXT) && constant.casts.is_empty() && !written.is_linked;
+            let is_declared = constant.kind.parameter().is_some_and(|n| self.declared_type(n).is_some());
+            if is_array && is_value && is_text && !is_declared && constant.kind != ConstantKind::Null {
+                let (column, target) = (class.column.clone(), "text".to_owned());
+                self.refuse(Reason::CastOfConstant { column, target });
+                continue;
+            }
             let whole =
                 |oid: Option<Oid>| if is_array && is_value { oid.and_then(typename::array_of) } else { oid };
             let (ty, source) = (whole(written.ty), whole(written.source()));
@@ -194,7 +223,16 @@ impl Analyzer<'_> {
                 self.refuse(Reason::BesideColumn { column: class.column.clone(), construct });
                 continue;
             }
-            let usage = Use { class: Arc::clone(class), purpose, source, casts };
+            // One that is NULL would not be looked at.
+            if let (ConstantKind::Parameter(_), Some(oid)) = (constant.kind, ty)
+                && !datum::takes(oid, &class.ty, purpose)
+            {
+                let target = typename::name_of(oid).unwrap_or("another type").to_owned();
+                self.refuse(Reason::CastOfConstant { column: class.column.clone(), target });
+                continue;
+            }
+            let is_conditional = written.is_linked;
+            let usage = Use { class: Arc::clone(class), purpose, source, casts, is_conditional };
             for cast in &constant.casts {
                 self.cast_edit(cast, class, matches!(role, Role::Array(_)), &mut edits);
             }
@@ -203,7 +241,7 @@ impl Analyzer<'_> {
             }
             match constant.kind {
                 // One that has become text would not meet what is stored.
-                ConstantKind::Null => self.null_edit(constant, class, is_array, &mut edits),
+                ConstantKind::Null => self.null_edit(constant, class, is_array, &links, &mut edits),
                 ConstantKind::Parameter(number) => {
                     let parameter = match role {
                         Role::Array(_) => Parameter::SealedArray(usage),
@@ -233,6 +271,13 @@ impl Analyzer<'_> {
                 self.cast_edit(&cast, &class, cast.target.is_array, &mut edits);
             }
         }
+        self.check_recursions();
+        self.check_alike(&constants, &all);
+        for link in links.values().flatten() {
+            if let Role::Value(class) = self.role(&Ty::Var(link.to)) {
+                self.cast_edit(&link.cast, &class, false, &mut edits);
+            }
+        }
         for (ty, end, name) in std::mem::take(&mut self.named_by_cast) {
             let is_sealed = matches!(self.role(&ty), Role::Value(_) | Role::Array(_));
             if let (true, Some(last)) = (is_sealed, end.checked_sub(1).and_then(|last| self.lexeme(last))) {
@@ -247,6 +292,58 @@ impl Analyzer<'_> {
         Constants { edits, parameters }
     }
 
+    /// NULLIF has the type that its arguments are compared as, and so has a parameter in a list.
+    fn check_alike(&mut self, constants: &[Constant], all: &[written::Outcome]) {
+        let differs = |oid: Oid, class: &Class| {
+            let own = Type::from_oid(oid, -1);
+            own.is_some_and(|own| {
+                own.family() != class.ty.family()
+                    || (own.base == Base::Bpchar) != (class.ty.base == Base::Bpchar)
+            })
+        };
+        for (ty, both) in std::mem::take(&mut self.alike) {
+            let (Ty::Var(var), Ty::Sealed(class)) = (&ty, self.inference.resolve(&both)) else { continue };
+            let known = self.constant_types.get(&self.inference.root(*var));
+            // Of two varchars it is text.
+            let becomes_text = matches!(both, Ty::Var(_)) && known == Some(&VARCHAR);
+            if becomes_text || known.is_some_and(|oid| differs(*oid, &class)) {
+                self.refuse(Reason::BesideColumn { column: class.column.clone(), construct: "NULLIF" });
+            }
+        }
+        for (range, left) in std::mem::take(&mut self.lists) {
+            let Ty::Sealed(class) = self.inference.resolve(&left) else { continue };
+            let listed = || range.clone().filter_map(|index| Some((constants.get(index)?, all.get(index)?)));
+            let is_open = listed().any(|(constant, written)| {
+                constant.kind.parameter().is_some() && written.as_ref().is_ok_and(|w| w.ty.is_none())
+            });
+            let is_other = |written: &written::Outcome| {
+                written.as_ref().is_ok_and(|w| w.ty.is_some_and(|oid| differs(oid, &class)))
+            };
+            if is_open && listed().any(|(_, written)| is_other(written)) {
+                self.refuse(Reason::BesideColumn { column: class.column.clone(), construct: "a list" });
+            }
+        }
+    }
+
+    /// The first query of WITH RECURSIVE has to have the types of both.
+    fn check_recursions(&mut self) {
+        for (own, both) in std::mem::take(&mut self.recursions) {
+            let Ty::Sealed(class) = self.inference.resolve(&both) else { continue };
+            let same = match (&own, self.inference.resolve(&own)) {
+                (Ty::Var(var), _) => {
+                    let known = self.constant_types.get(&self.inference.root(*var)).copied();
+                    known.unwrap_or(TEXT) == class.ty.oid()
+                }
+                (_, Ty::Sealed(own)) => own.ty.base == class.ty.base,
+                (_, _) => true,
+            };
+            if !same {
+                let (column, construct) = (class.column.clone(), "WITH RECURSIVE");
+                self.refuse(Reason::BesideColumn { column, construct });
+            }
+        }
+    }
+
     /// What an output is. A constant that is compared with a column keeps a type of its own.
     pub(super) fn output_type(&self, ty: &Ty) -> Result<Ty, Box<Reason>> {
         let resolved = self.inference.resolve(ty);
@@ -257,10 +354,16 @@ impl Analyzer<'_> {
             None if class.ty.base == Base::Varchar => Type { base: Base::Text, modifier: -1 },
             None => class.ty.clone(),
         };
-        if own == class.ty {
+        let is_cast = self.cast_roots.contains(&self.inference.root(*var));
+        if own == class.ty && !is_cast {
             return Ok(resolved);
         }
-        if own.family() != class.ty.family() || !joins_as_constant(&class.ty, None, false) {
+        let is_padded = |ty: &Type| ty.base == Base::Bpchar;
+        if is_cast
+            || own.family() != class.ty.family()
+            || is_padded(&own) != is_padded(&class.ty)
+            || !joins_as_constant(&class.ty, None, false)
+        {
             let construct = "the output beside a comparison";
             return Err(Box::new(Reason::BesideColumn { column: class.column.clone(), construct }));
         }
@@ -369,13 +472,20 @@ impl Analyzer<'_> {
     }
 
     /// Gives a NULL without a type that of what it stands with, where PostgreSQL would take it for text.
-    fn null_edit(&mut self, constant: &Constant, class: &Class, is_array: bool, edits: &mut Vec<Edit>) {
+    fn null_edit(
+        &mut self,
+        constant: &Constant,
+        class: &Class,
+        is_array: bool,
+        links: &Links,
+        edits: &mut Vec<Edit>,
+    ) {
         let is_text = matches!(&constant.ty, Ty::Var(var) if self.inference.is_text(*var));
         if !is_text || !constant.casts.is_empty() {
             return;
         }
         if !matches!(class.ty.base, Base::Text | Base::Varchar)
-            && !self.has_typed_company(constant, &class.ty)
+            && !self.has_typed_company(constant, &class.ty, links)
         {
             self.refuse(Reason::CastOfConstant { column: class.column.clone(), target: "text".to_owned() });
             return;
@@ -392,12 +502,13 @@ impl Analyzer<'_> {
     }
 
     /// Whether a constant stands with one that has a type other than text, or in a column that is cast to `column`.
-    fn has_typed_company(&self, constant: &Constant, column: &Type) -> bool {
+    fn has_typed_company(&self, constant: &Constant, column: &Type, links: &Links) -> bool {
         let Ty::Var(var) = constant.ty else { return false };
         let root = self.inference.root(var);
-        let is_same = |ty: &Ty| matches!(ty, Ty::Var(var) if self.inference.root(*var) == root);
         self.constant_types.get(&root).is_some_and(|oid| !matches!(*oid, TEXT | VARCHAR))
-            || self.later_casts.iter().any(|(ty, cast)| is_same(ty) && cast.target.oid == Some(column.oid()))
+            || links
+                .get(&root)
+                .is_some_and(|links| links.iter().any(|link| link.cast.target.oid == Some(column.oid())))
     }
 
     /// A result column keeps the name that PostgreSQL would have given it: that of its last cast.
@@ -463,7 +574,13 @@ fn alias(name: &str) -> String {
 fn truth_edits(range: std::ops::Range<usize>, class: Arc<Class>, edits: &mut Vec<Edit>) {
     let text =
         |at: usize, text: &str| Edit { range: at..at, replacement: Replacement::Text(text.to_owned()) };
-    let usage = Use { class, purpose: Purpose::Compare, source: Some(BOOL), casts: Vec::new() };
+    let usage = Use {
+        class,
+        purpose: Purpose::Compare,
+        source: Some(BOOL),
+        casts: Vec::new(),
+        is_conditional: false,
+    };
     edits.push(text(range.start, "("));
     edits.push(text(range.end, " = "));
     let replacement = Replacement::Sealed { usage, value: "true".to_owned() };

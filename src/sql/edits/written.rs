@@ -5,11 +5,15 @@ use std::collections::{HashMap, HashSet};
 use crate::catalog::Class;
 use crate::datum::{self, Oid, Type};
 use crate::sql::analysis::{Analyzer, Cast, Constant, ConstantKind};
+use crate::sql::edits::links::Links;
 use crate::sql::lex::{self, Number};
 use crate::sql::typename::{
     self, BOOL, BPCHAR, FLOAT4, FLOAT8, INT2, INT4, INT8, Modifier, NUMERIC, TEXT, VARCHAR,
 };
 use crate::sql::types::{Ty, Var};
+
+/// What a client declares that leaves the type open.
+const UNKNOWN: Oid = 705;
 
 /// The type of a constant as it is written.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +22,11 @@ pub(super) struct Written {
     read_as: Option<Oid>,
     /// The type that it has after its casts.
     pub(super) ty: Option<Oid>,
+    /// The same before casts of what it makes with others.
+    pub(super) own: Option<Oid>,
     casts: Vec<Cast>,
+    /// Whether some of the casts are of an expression that it is in.
+    pub(super) is_linked: bool,
     /// Whether one of the casts may change the value, or PostgreSQL would describe another type than the last.
     changes: bool,
 }
@@ -39,18 +47,23 @@ impl Written {
 
     fn settle(&mut self, oid: Oid) {
         if self.ty.is_none() {
-            (self.read_as, self.ty) = (Some(oid), Some(oid));
+            (self.read_as, self.ty, self.own) = (Some(oid), Some(oid), Some(oid));
         }
     }
 }
 
 impl Analyzer<'_> {
     /// The types that statements give to their constants.
-    pub(super) fn written(&self, constants: &[Constant]) -> Vec<Outcome> {
+    pub(super) fn written(&self, constants: &[Constant], links: &Links) -> Vec<Outcome> {
         let mut all: Vec<Outcome> = constants.iter().map(|constant| self.own(constant)).collect();
-        self.cast_later(constants, &mut all);
         // In the output of a subquery, what is unknown takes the type of what it stands with, else text.
-        let of_group = self.group_types(constants, &all);
+        let mut of_group = self.group_types(constants, &all);
+        for link in links.values().flatten() {
+            if let Some(target) = link.cast.target.oid {
+                of_group.entry(self.inference.root(link.to)).or_insert(target);
+            }
+        }
+        self.cast_later(constants, &mut all, links, &of_group);
         let has_cast: HashSet<usize> = constants
             .iter()
             .filter(|constant| !constant.casts.is_empty())
@@ -126,28 +139,38 @@ impl Analyzer<'_> {
 
     /// A cast of what constants make is one of each of them. What was unknown is text by then, so a string is read
     /// as the type is, and the server would say that a parameter is text.
-    fn cast_later(&self, constants: &[Constant], all: &mut [Outcome]) {
-        let mut later: HashMap<Var, Vec<&Cast>> = HashMap::new();
-        for (ty, cast) in self.later_casts.iter().filter(|(_, cast)| !cast.target.is_array) {
-            if let Ty::Var(var) = ty {
-                later.entry(self.inference.root(*var)).or_default().push(cast);
-            }
-        }
-        if later.is_empty() {
+    fn cast_later(
+        &self,
+        constants: &[Constant],
+        all: &mut [Outcome],
+        links: &Links,
+        of_group: &HashMap<Var, Oid>,
+    ) {
+        if links.is_empty() {
             return;
         }
-        let of_group = self.group_types(constants, all);
         for (constant, outcome) in constants.iter().zip(all) {
-            let (Ty::Var(var), false) = (&constant.ty, constant.kind == ConstantKind::Null) else { continue };
-            let root = self.inference.root(*var);
-            for cast in later.get(&root).into_iter().flatten() {
+            let Ty::Var(var) = &constant.ty else { continue };
+            if constant.kind == ConstantKind::Null {
+                continue;
+            }
+            let linked = match self.linked(*var, links) {
+                Ok(linked) => linked,
+                Err(shown) => {
+                    *outcome = Err(shown);
+                    continue;
+                }
+            };
+            let known = of_group.get(&self.inference.root(*var));
+            for link in linked {
                 let Ok(written) = outcome else { break };
-                match of_group.get(&root) {
+                written.is_linked = true;
+                match known {
                     Some(known) => written.settle(*known),
                     None if constant.kind != ConstantKind::String => written.settle(TEXT),
                     None => {}
                 }
-                if let Err(shown) = self.add_cast(written, constant, cast) {
+                if let Err(shown) = self.add_cast(written, constant, &link.cast) {
                     *outcome = Err(shown);
                 }
             }
@@ -164,13 +187,23 @@ impl Analyzer<'_> {
                 Some(Number::Numeric(_)) | None => NUMERIC,
             }),
             ConstantKind::String if constant.is_national() => Some(BPCHAR),
-            ConstantKind::String | ConstantKind::Null | ConstantKind::Parameter(_) => None,
+            ConstantKind::Parameter(number) => self.declared_type(number),
+            ConstantKind::String | ConstantKind::Null => None,
         };
         let mut written = Written { read_as: oid, ty: oid, ..Written::default() };
         for cast in &constant.casts {
             self.add_cast(&mut written, constant, cast)?;
         }
+        written.own = written.ty;
         Ok(written)
+    }
+
+    /// The type that the client declared for a parameter; for an array that of its elements.
+    pub(in crate::sql) fn declared_type(&self, number: usize) -> Option<Oid> {
+        let oid = *self.declared.get(number.checked_sub(1)?)?;
+        let is_known = !matches!(oid, 0 | UNKNOWN);
+        is_known
+            .then(|| Type::from_oid(oid, -1).and_then(|ty| ty.element()).map_or(oid, |element| element.oid()))
     }
 
     fn add_cast(&self, written: &mut Written, constant: &Constant, cast: &Cast) -> Result<(), String> {

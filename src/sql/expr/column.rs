@@ -9,6 +9,7 @@ use super::constant::strip;
 use crate::catalog::{Class, Storage};
 use crate::datum::{Base, Type};
 use crate::sql::analysis::{Analyzer, Cast};
+use crate::sql::edits::Link;
 use crate::sql::lex::{self, Parsed};
 use crate::sql::refusal::Reason;
 use crate::sql::scope::{Columns, Env, Found, Scope};
@@ -135,13 +136,20 @@ impl Analyzer<'_> {
             return Ty::Plain;
         }
         let resolved = self.inference.resolve(&inner);
-        if let Ty::Var(_) = resolved
+        if let Ty::Var(from) = resolved
             && let Some(tokens) = self.expr_tokens(expr)
             && let Some((target, _)) = self.cast_target(kind, tokens)
             && !target.is_array
         {
-            self.later_casts.push((inner.clone(), Cast { target, is_prefix: false, is_outer: false }));
-            return inner;
+            let result = self.inference.fresh();
+            if let Ty::Var(to) = result {
+                if let Some(oid) = target.oid {
+                    self.inference.note_type(to, oid);
+                }
+                let cast = Cast { target, is_prefix: false, is_outer: false };
+                self.links.push(Link { from, to, cast });
+            }
+            return result;
         }
         if let Ty::Sealed(class) = &resolved
             && let Some(tokens) = self.expr_tokens(expr)
@@ -165,7 +173,7 @@ impl Analyzer<'_> {
     }
 
     /// The type of an encrypted column behind a cast that changes none of its values; `None` if it may change some.
-    fn unchanged(&self, class: &Class, target: &TypeName) -> Option<Type> {
+    pub(in crate::sql) fn unchanged(&self, class: &Class, target: &TypeName) -> Option<Type> {
         let column = &class.ty;
         let oid = target.oid.filter(|_| !target.is_array)?;
         let length = column.modifier - VARHDRSZ;
@@ -173,7 +181,7 @@ impl Analyzer<'_> {
             (Base::Text | Base::Varchar | Base::Enum(_), typename::TEXT, Modifier::None) => {
                 Some(Type::plain(Base::Text))
             }
-            (Base::Varchar, typename::VARCHAR, Modifier::None) => Some(column.clone()),
+            (Base::Varchar, typename::VARCHAR, Modifier::None) => Some(Type::plain(Base::Varchar)),
             (Base::Text | Base::Enum(_), typename::VARCHAR, Modifier::None) => {
                 Some(Type::plain(Base::Varchar))
             }

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{CastKind, Expr, Interval, TypedString, UnaryOperator, Value};
 
-use crate::sql::analysis::{Analyzer, Cast};
+use crate::sql::analysis::{Analyzer, Cast, ConstantKind};
 use crate::sql::lex::LexemeKind;
 use crate::sql::typename::{self, TypeName};
 use crate::sql::types::Ty;
@@ -13,7 +13,22 @@ impl Analyzer<'_> {
         let before = self.constants.len();
         let constant = self.constant_index(expr)?;
         debug_assert!(constant >= before, "a constant is made where it stands");
+        self.note_type(constant);
         self.constants.get(constant).map(|constant| constant.ty.clone())
+    }
+
+    fn note_type(&mut self, index: usize) {
+        let Some(constant) = self.constants.get(index) else { return };
+        let declared = constant.kind.parameter().and_then(|number| self.declared_type(number));
+        let oid = match (constant.casts.last(), constant.kind) {
+            (Some(cast), _) => cast.target.oid,
+            (None, ConstantKind::Number) => Some(typename::NUMERIC),
+            (None, ConstantKind::Bool) => Some(typename::BOOL),
+            (None, ConstantKind::String | ConstantKind::Null | ConstantKind::Parameter(_)) => declared,
+        };
+        if let (Ty::Var(var), Some(oid)) = (&constant.ty, oid) {
+            self.inference.note_type(*var, oid);
+        }
     }
 
     pub(in crate::sql) fn constant_index(&mut self, expr: &Expr) -> Option<usize> {

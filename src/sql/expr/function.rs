@@ -145,6 +145,7 @@ impl Analyzer<'_> {
             (Some("coalesce"), _) => self.merged(&types, Meeting::Merge, "COALESCE"),
             (Some("nullif"), [left, right]) => {
                 let ty = self.meet(left, right, Meeting::Equality, "NULLIF");
+                self.alike.extend([(left.clone(), ty.clone()), (right.clone(), ty.clone())]);
                 // The operator is that of text, and the result has its argument's type.
                 match self.inference.resolve(&ty) {
                     Ty::Sealed(class) if class.ty.base == Base::Varchar => {

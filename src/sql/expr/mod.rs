@@ -124,13 +124,7 @@ impl Analyzer<'_> {
             }
             Expr::TypedString(_) => Ty::Plain,
             Expr::IsNull(inner) | Expr::IsNotNull(inner) => {
-                let first = self.constants.len();
-                self.expr(inner, env);
-                if is_constant(inner)
-                    && let Some(constant) = self.constants.get_mut(first)
-                {
-                    constant.is_null_test = true;
-                }
+                self.null_test(inner, env);
                 Ty::Plain
             }
             Expr::IsTrue(inner) | Expr::IsNotTrue(inner) => self.truths([&**inner], env, "IS TRUE"),
@@ -250,6 +244,21 @@ impl Analyzer<'_> {
         }
     }
 
+    fn null_test(&mut self, expr: &Expr, env: &Env<'_>) {
+        let (first, known) = (self.constants.len(), self.parameters.len());
+        self.expr(expr, env);
+        let Some(constant) = self.constants.get_mut(first).filter(|_| is_constant(expr)) else { return };
+        constant.is_null_test = true;
+        let is_untyped = constant.casts.is_empty() && !self.in_assignment;
+        if let Some(number) = constant.kind.parameter()
+            && is_untyped
+            && self.parameters.len() > known
+            && self.declared_type(number).is_none()
+        {
+            self.untyped.push(number);
+        }
+    }
+
     /// An expression in GROUPING SETS, where ROLLUP and CUBE look like functions.
     fn grouping_set(&mut self, expr: &Expr, env: &Env<'_>) {
         if let Expr::Function(Function { name, args: FunctionArguments::List(list), .. }) = expr
@@ -295,6 +304,7 @@ impl Analyzer<'_> {
                 if is_constant(expr) {
                     self.constants.iter_mut().skip(start).for_each(|constant| constant.is_condition = true);
                 }
+                self.lists.push((first..self.constants.len(), left.clone()));
                 if items.iter().filter(|item| is_constant(item)).count() > 1 {
                     self.constants.iter_mut().skip(first).for_each(|constant| constant.is_listed = true);
                 }

@@ -120,7 +120,12 @@ impl Analyzer<'_> {
         self.settle(&first);
         let inner = Env { outer: env.outer, ctes: env.ctes.with(alias.name.value.clone(), first.clone()) };
         let second = self.set_expr(right, &inner);
+        let own = first.list.iter().map(|column| column.ty.clone());
+        let own: Vec<Ty> = own.collect();
         let united = self.united(first, second, *set_quantifier, "UNION");
+        // PostgreSQL asks for the type of the first query to be that of both.
+        let pairs = own.into_iter().zip(united.list.iter().map(|column| column.ty.clone()));
+        self.recursions.extend(pairs);
         self.renamed(united, alias)
     }
 

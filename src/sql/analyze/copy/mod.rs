@@ -127,7 +127,7 @@ impl Copying<'_> {
             return Err(self.not_understood("this form of COPY"));
         }
         let inner = self.one.lexemes.get(tokens.clone()).unwrap_or_default();
-        let (mut carried, names) = self.one.typed_with_names(inner, self.name.clone(), self.at)?;
+        let (mut carried, names) = self.one.typed_with_names(inner, self.name.clone(), self.at, &[])?;
         if let Some(plan) = &mut carried.plan {
             self.check_wire()?;
             if let Some(outputs) = plan.outputs.take() {

@@ -138,7 +138,7 @@ impl One<'_> {
         let lexemes = self.lexemes.get(at..end).unwrap_or_default();
         let start = lexemes.first().map(|lexeme| lexeme.start);
         let parsed = self.parse(lexemes, &definer.named, start)?;
-        let Walked { mut analyzer, columns, read_only: _ } = walk(self.text, &parsed, self.cx);
+        let Walked { mut analyzer, columns, read_only: _ } = walk(self.text, &parsed, self.declared, self.cx);
         self.refuse_runner(&analyzer, lexemes)?;
         let mut constants = analyzer.finish_constants();
         analyzer.hide_null_tests(&mut constants);
