@@ -3,12 +3,13 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test lint oracle bench setup clean
+.PHONY: help build demo test twin lint oracle bench setup clean
 
 help:
 	@echo 'make demo          a private PostgreSQL, the proxy in front of it, and a short story; then it serves'
 	@echo 'make demo ONCE=1   the same, and it ends by itself'
 	@echo 'make test          formatting, lints and every test, the live ones included'
+	@echo 'make twin          statements at random on a plaintext and an encrypted database, SECONDS=600 of them'
 	@echo 'make build         target/release/pgseal'
 	@echo 'make bench         pgbench directly and through the proxy, and the in-process benches'
 
@@ -22,6 +23,10 @@ demo:
 test: setup lint
 	$(CARGO) test
 	$(CARGO) test --manifest-path tests/oracle/Cargo.toml
+
+twin:
+	@scripts/setup.sh server
+	PGSEAL_SECONDS=$(or $(SECONDS),600) PGSEAL_SEED=$(or $(SEED),$$(date +%s)) $(CARGO) test --test live generated -- --nocapture
 
 lint:
 	$(CARGO) fmt --check
