@@ -135,6 +135,15 @@ fn literals_that_count_are_looked_at() {
             "SELECT id FROM users WHERE email = 'abc'::varchar(3)",
             "SELECT id FROM users WHERE email = 'abc'::varchar(2)",
         ),
+        // A value that stands a second time.
+        (
+            "SELECT id FROM users WHERE ('x' = '' OR email = 'y')",
+            "SELECT id FROM users WHERE ('y' = '' OR email = 'y')",
+        ),
+        (
+            "SELECT id FROM users WHERE ('x' = 'z' OR email = 'y')",
+            "SELECT id FROM users WHERE ('x' = 'y' OR email = 'y')",
+        ),
         // Names.
         ("SELECT 'x', id FROM plain WHERE id = 5", "SELECT 'users', id FROM plain WHERE id = 5"),
         ("DO 'x'", "DO 'DELETE FROM users'"),
