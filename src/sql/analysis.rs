@@ -352,6 +352,13 @@ impl<'a> Analyzer<'a> {
                 self.not_understood("a number of this form");
                 return None;
             }
+            // Servers differ in what they take `\v` for.
+            (Value::SingleQuotedString(_), LexemeKind::String(StringForm::Escaped))
+                if lexeme.text(self.text).contains("\\v") =>
+            {
+                self.not_understood("the escape \\v");
+                return None;
+            }
             (Value::Number(..), LexemeKind::Integer | LexemeKind::Numeric) => {
                 (ConstantKind::Number, self.inference.fresh())
             }
