@@ -51,10 +51,8 @@ impl Session {
                     let prepared = Prepared::named(statement, all.basis.clone());
                     self.statements.insert(Box::from(name.as_bytes()), Arc::new(prepared));
                 }
-                NameChange::Deallocated(Some(name)) => {
-                    self.statements.remove(name.as_bytes());
-                }
-                NameChange::Deallocated(None) => self.statements.retain(|name, _| name.is_empty()),
+                NameChange::Deallocated(Some(name)) => self.free_statements(|freed| freed == name.as_bytes()),
+                NameChange::Deallocated(None) => self.free_statements(|freed| !freed.is_empty()),
                 NameChange::Declared(name, cursor) => {
                     self.refused_names.remove(name);
                     let portal = Portal::cursor(cursor, all.basis.clone());
@@ -65,11 +63,19 @@ impl Session {
                 }
                 NameChange::Closed(None) => self.portals.clear(),
                 NameChange::Discarded => {
-                    self.statements.retain(|name, _| name.is_empty());
+                    self.free_statements(|freed| !freed.is_empty());
                     self.portals.clear();
                 }
             }
         }
+    }
+
+    /// Prepared statements are gone. Values that come for protected ones after all are not the server's to see.
+    fn free_statements(&mut self, is_freed: impl Fn(&[u8]) -> bool) {
+        let freed = self.statements.iter().filter(|(name, one)| is_freed(name) && one.plan.is_some());
+        let voided: Vec<_> = freed.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
+        self.statements.retain(|name, _| !is_freed(name));
+        self.void_names(voided);
     }
 
     /// The server has not carried out a message's statements from this one on.

@@ -177,3 +177,35 @@ fn a_pipeline_waits_for_the_name_that_it_gives() {
         assert!(p.told().contains(&r#"DataRow ["a@b"]"#.to_owned()));
     });
 }
+
+#[test]
+fn a_name_that_was_freed_takes_no_values() {
+    for free in ["deallocate q", "deallocate all", "discard all"] {
+        transcript(|p| {
+            run(p, "prepare q (text) as select id from users where email = $1", "PREPARE", 'I');
+            run(p, free, "DONE", 'I');
+            p.client(&[bind("", "q", &[Some(b"canary")]), execute("", 0), bare(b'S')].concat());
+            p.client(&query("execute q('canary')"));
+            let sent = p.sent();
+            assert!(sent.iter().all(|line| !line.contains("canary")), "{free}: {sent:?}");
+        });
+    }
+}
+
+#[test]
+fn constants_for_what_is_not_there_are_not_sent() {
+    transcript(|p| {
+        run(p, "prepare t (int) as select id, email from users limit $1", "PREPARE", 'I');
+        for text in [
+            "execute t((select count(*) from users where email = 'canary'))",
+            "create table x as execute nosuch('canary')",
+            "execute nosuch('canary')",
+            "create table x as execute t((select count(*) from users where email = 'canary'))",
+        ] {
+            p.client(&query(text));
+            assert_eq!(p.sent(), ["Query ! refused by pgseal"], "{text}");
+            p.server(&[error("42601", &[]), ready('I')].concat());
+            p.told();
+        }
+    });
+}

@@ -242,6 +242,13 @@ impl One<'_> {
             return Err(not_understood());
         }
         let roles = statement.plan.as_ref().map_or(&[][..], |plan| &plan.parameters);
+        // PostgreSQL takes no subquery here, but would see its constants before it says so.
+        if let Some(hit) =
+            scan::names_any(self.text, lexemes.get(2..).unwrap_or_default(), self.cx.schema.names())
+            && has_subquery(self.text, lexemes)
+        {
+            return Err(self.kind_refused(super::shown(hit.name), Some(hit.at)));
+        }
         if statement.plan.is_some() {
             if self.before.names_changed {
                 return Err(self.behind(name.to_owned()));
@@ -436,6 +443,12 @@ fn constant_of<'c>(constants: &'c [Constant], tokens: &Range<usize>) -> Option<&
 /// The element type of an array type.
 fn element_of(array: Oid) -> Option<Oid> {
     Some(crate::datum::Type::from_oid(array, -1)?.element()?.oid())
+}
+
+/// Whether a query stands among the arguments.
+fn has_subquery(text: &str, lexemes: &[Lexeme]) -> bool {
+    let opens = |word: &str| lexemes.iter().any(|lexeme| lexeme.is_word(text, word));
+    ["select", "table", "values", "with"].into_iter().any(opens)
 }
 
 /// Whether a lexeme is the word EXECUTE.

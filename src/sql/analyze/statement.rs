@@ -10,7 +10,7 @@ use crate::sql::analysis::Analyzer;
 use crate::sql::edits::{Constants, output_value};
 use crate::sql::kinds::{self, StatementHead, StatementKind};
 use crate::sql::lex::{self, Lexeme, LexemeKind, ParseProblem, Parsed};
-use crate::sql::names::{Behind, Names as _};
+use crate::sql::names::{Behind, Meaning, Names as _};
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::scan;
 use crate::sql::scope::{Columns, Env};
@@ -65,6 +65,16 @@ impl One<'_> {
             _ => {}
         }
         let names = self.names();
+        // What is not there would be refused by the server, with the constants in its log.
+        if let Some((name, at)) = head
+            .executes
+            .and_then(|at| self.lexemes.get(at))
+            .and_then(|lexeme| lex::identifier(lexeme, self.text).map(|name| (name, lexeme.start)))
+            && self.lexemes.iter().any(Lexeme::is_value)
+            && matches!(names.statement(&name), Meaning::Nothing | Meaning::Void)
+        {
+            return Err(Refusal::new(Reason::UndefinedStatement { name }, Some(at)));
+        }
         if let Some(hit) = scan::names_plan(self.text, self.lexemes, &|name| names.is_protected(name)) {
             return Err(self.kind_refused(shown(hit.name), Some(hit.at)));
         }
