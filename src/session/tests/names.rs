@@ -186,8 +186,12 @@ fn a_name_that_was_freed_takes_no_values() {
             run(p, free, "DONE", 'I');
             p.client(&[bind("", "q", &[Some(b"canary")]), execute("", 0), bare(b'S')].concat());
             p.client(&query("execute q('canary')"));
+            p.server(&[error("26000", &[]), ready('I'), error("42601", &[]), ready('I')].concat());
+            p.client(&query("execute never_given('canary')"));
             let sent = p.sent();
             assert!(sent.iter().all(|line| !line.contains("canary")), "{free}: {sent:?}");
+            let refused = sent.iter().filter(|line| *line == "Query ! refused by pgseal");
+            assert_eq!(refused.count(), 2, "{free}: {sent:?}");
         });
     }
 }
