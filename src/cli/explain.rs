@@ -188,14 +188,7 @@ notes = { type = "jsonb" }"#;
         let policy = Policy::parse(POLICY, "p").unwrap();
         let (schema, problems) = Schema::build(&policy, &catalog());
         assert_eq!(problems, []);
-        let facts = SessionFacts {
-            schemas: vec!["pg_catalog".to_owned(), "public".to_owned()],
-            search_path: "public".to_owned(),
-            database: "app".to_owned(),
-            server_version: 150_000,
-            temporary_schema: None,
-            settings: Vec::new(),
-        };
+        let facts = crate::cli::check::tally::tests::facts();
         let mut out = Vec::new();
         let exit = explain(text, &schema, &facts, &mut out).unwrap();
         (exit, String::from_utf8(out).unwrap())

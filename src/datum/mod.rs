@@ -57,7 +57,7 @@ pub use error::{DatumError, Quoted};
 pub use settings::{ByteaOutput, DateForm, DateOrder, DateStyle, IntervalStyle, Settings};
 pub use text::utf8;
 pub use type_name::{TypeError, TypeName};
-pub use types::Family;
+pub use types::{Family, element_of};
 
 /// What a value is needed for: range and length are checked when storing, and a comparison value that
 /// cannot exist in the column is refused.

@@ -168,6 +168,11 @@ impl Base {
     }
 }
 
+/// The object id of a builtin array type's elements; `None` for any other type.
+pub fn element_of(array: Oid) -> Option<Oid> {
+    Some(Type::from_oid(array, -1)?.element()?.oid())
+}
+
 impl Type {
     /// The builtin type (or array of one) of an object id, with `atttypmod`. Intervals that are
     /// restricted to fields (`interval day to second`) are not among them.

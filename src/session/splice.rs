@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::plans::{Positions, Prepared};
 use super::values::{BYTEA, TEXT, Values, stored_oid};
 use crate::catalog::Storage;
-use crate::datum::{Format, Input, Oid, Type, array};
+use crate::datum::{Format, Input, Oid, Type, array, element_of};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::sql::{Edit, Parameter, Replacement, Use};
 use crate::wire::frontend::{Bind, Formats};
@@ -227,9 +227,4 @@ fn stored_format(storage: Storage) -> Format {
         Storage::Bytea => Format::Binary,
         Storage::Text => Format::Text,
     }
-}
-
-/// The element type of a declared array type.
-fn element_of(array: Oid) -> Option<Oid> {
-    Some(Type::from_oid(array, -1)?.element()?.oid())
 }

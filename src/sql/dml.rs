@@ -15,7 +15,7 @@ use super::schema::{Relation, RelationColumn};
 use super::scope::{Columns, Ctes, Entry, Env, From, Scope};
 use super::types::{Meeting, Ty};
 use super::{OutputValue, lex::Parsed};
-use crate::catalog::{Class, RelationKind};
+use crate::catalog::Class;
 
 /// The target of a modification.
 struct Target {
@@ -41,20 +41,10 @@ impl Analyzer<'_> {
     fn target(&mut self, name: &ObjectName, alias: Option<&Ident>) -> Target {
         match self.named(name, &Ctes::default()) {
             Named::Relation(relation) => {
-                if relation.is_protected {
-                    let why = match relation.kind {
-                        RelationKind::View | RelationKind::MaterializedView => {
-                            Some("writing through a view over encrypted columns is not supported".into())
-                        }
-                        RelationKind::Table
-                        | RelationKind::PartitionedTable
-                        | RelationKind::ForeignTable
-                        | RelationKind::Sequence
-                        | RelationKind::CompositeType => relation.writes_blocked.clone(),
-                    };
-                    if let Some(why) = why {
-                        self.refuse(Reason::WritesBlocked { relation: relation.name.clone(), why });
-                    }
+                if relation.is_protected
+                    && let Some(why) = relation.unwritable()
+                {
+                    self.refuse(Reason::WritesBlocked { relation: relation.name.clone(), why });
                 }
                 let entry = self.entry(&relation, alias);
                 Target { relation: Some(relation), entry }

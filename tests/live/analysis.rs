@@ -1,13 +1,14 @@
 //! The analysis against a server: what it sends is understood there, and results come from where it says.
 
-use std::sync::Arc;
+#[path = "../corpus/sealed_plan.rs"]
+mod sealed_plan;
 
 use pgseal::catalog::{Catalog, EPILOGUE, Loader, PROLOGUE, QUERIES, Storage};
 use pgseal::policy::Policy;
 use pgseal::sql::{
-    Arrival, Context, Cursor, Effects, Meaning, NamedStatement, Names, NoNames, OutputValue, Parameter, Plan,
-    Replacement, Schema, Use, Verdict, analyze,
+    self, Arrival, Context, NoNames, OutputValue, Parameter, Plan, Replacement, Schema, Use, Verdict, analyze,
 };
+use sealed_plan::SealedPlan;
 
 use crate::support::{Cluster, RawClient, message};
 
@@ -38,56 +39,6 @@ struct Setting {
     sealed_plan: SealedPlan,
 }
 
-/// What the corpus knows by the name of `sealed_plan`: a prepared statement and a cursor.
-struct SealedPlan(Arc<Plan>);
-
-impl SealedPlan {
-    const STATEMENT: &'static str = "SELECT email FROM users WHERE email = $1";
-
-    fn new(schema: &Schema) -> Self {
-        let search_path = ["pg_catalog".to_owned(), "public".to_owned()];
-        let cx = Context {
-            schema,
-            search_path: &search_path,
-            standard_conforming_strings: true,
-            utf8: true,
-            names: &NoNames,
-        };
-        match analyze(Self::STATEMENT, Arrival::Parse { declared: &[] }, &cx) {
-            Verdict::Rewrite(plan) => Self(plan),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-impl Names for SealedPlan {
-    fn statement(&self, name: &str) -> Meaning<NamedStatement> {
-        match name {
-            "sealed_plan" => Meaning::Is(NamedStatement {
-                text: Arc::from(Self::STATEMENT),
-                declared: Vec::new(),
-                plan: Some(self.0.clone()),
-                effects: Effects::NONE,
-                looked_up: true,
-            }),
-            "refused_plan" => Meaning::Void,
-            _ => Meaning::Unknown,
-        }
-    }
-
-    fn cursor(&self, name: &str) -> Meaning<Cursor> {
-        match name {
-            "sealed_plan" => Meaning::Is(Cursor {
-                plan: Some(self.0.clone()),
-                effects: Effects::NONE,
-                is_held: true,
-                is_binary: false,
-            }),
-            _ => Meaning::Unknown,
-        }
-    }
-}
-
 impl Setting {
     fn read(client: &mut RawClient) -> Self {
         Self::of(&catalog(client))
@@ -96,6 +47,7 @@ impl Setting {
     fn of(catalog: &Catalog) -> Self {
         let (schema, _) = Schema::build(&policy(), catalog);
         let sealed_plan = SealedPlan::new(&schema);
+        assert!(sealed_plan.0.is_some(), "the corpus's statement is rewritten");
         Self { schema, search_path: ["pg_catalog".to_owned(), "public".to_owned()], sealed_plan }
     }
 

@@ -58,22 +58,8 @@ struct Piece {
 }
 
 fn piece(text: &str, lexeme: &Lexeme) -> String {
-    match lexeme.kind {
-        LexemeKind::Parameter(_) => lexeme.text(text).to_owned(),
-        LexemeKind::String(_)
-        | LexemeKind::Bits
-        | LexemeKind::Hex
-        | LexemeKind::Integer
-        | LexemeKind::Numeric => "?".to_owned(),
-        LexemeKind::Word
-        | LexemeKind::QuotedWord
-        | LexemeKind::UnicodeWord
-        | LexemeKind::Symbol(_)
-        | LexemeKind::DoubleColon
-        | LexemeKind::DoubleDot
-        | LexemeKind::ColonEquals
-        | LexemeKind::Operator => lexeme.text(text).to_owned(),
-    }
+    let is_parameter = matches!(lexeme.kind, LexemeKind::Parameter(_));
+    if lexeme.is_value() && !is_parameter { "?".to_owned() } else { lexeme.text(text).to_owned() }
 }
 
 /// Gives runs of values as one (`?, ...`), and then rows of values as one.

@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Expr};
 
 use super::statement::One;
 use super::{Carried, Made, OnePlan, made};
-use crate::datum::Oid;
+use crate::datum::{Oid, element_of};
 use crate::sql::analysis::{Analyzer, Constant, ConstantKind};
 use crate::sql::edits::{Constants, storage_type};
 use crate::sql::kinds::{StatementHead, StatementKind};
@@ -243,9 +243,9 @@ impl One<'_> {
         }
         let roles = statement.plan.as_ref().map_or(&[][..], |plan| &plan.parameters);
         // PostgreSQL takes no subquery here, but would see its constants before it says so.
-        if let Some(hit) =
-            scan::names_any(self.text, lexemes.get(2..).unwrap_or_default(), self.cx.schema.names())
-            && has_subquery(self.text, lexemes)
+        if has_subquery(self.text, lexemes)
+            && let arguments = lexemes.get(2..).unwrap_or_default()
+            && let Some(hit) = scan::names_any(self.text, arguments, self.cx.schema.names())
         {
             return Err(self.kind_refused(super::shown(hit.name), Some(hit.at)));
         }
@@ -438,11 +438,6 @@ impl Analyzer<'_> {
 
 fn constant_of<'c>(constants: &'c [Constant], tokens: &Range<usize>) -> Option<&'c Constant> {
     constants.iter().find(|constant| constant.tokens == *tokens)
-}
-
-/// The element type of an array type.
-fn element_of(array: Oid) -> Option<Oid> {
-    Some(crate::datum::Type::from_oid(array, -1)?.element()?.oid())
 }
 
 /// Whether a query stands among the arguments.

@@ -202,8 +202,7 @@ impl Analyzer<'_> {
     pub(in crate::sql) fn declared_type(&self, number: usize) -> Option<Oid> {
         let oid = *self.declared.get(number.checked_sub(1)?)?;
         let is_known = !matches!(oid, 0 | UNKNOWN);
-        is_known
-            .then(|| Type::from_oid(oid, -1).and_then(|ty| ty.element()).map_or(oid, |element| element.oid()))
+        is_known.then(|| datum::element_of(oid).unwrap_or(oid))
     }
 
     fn add_cast(&self, written: &mut Written, constant: &Constant, cast: &Cast) -> Result<(), String> {

@@ -113,6 +113,20 @@ impl Relation {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// Why nothing can be written to this one through the proxy, if it is protected.
+    pub(super) fn unwritable(&self) -> Option<Arc<str>> {
+        match self.kind {
+            RelationKind::View | RelationKind::MaterializedView => {
+                Some("writing through a view over encrypted columns is not supported".into())
+            }
+            RelationKind::Table
+            | RelationKind::PartitionedTable
+            | RelationKind::ForeignTable
+            | RelationKind::Sequence
+            | RelationKind::CompositeType => self.writes_blocked.clone(),
+        }
+    }
+
     /// Whether a column is encrypted.
     pub(super) fn has_sealed(&self) -> bool {
         self.columns.iter().any(|column| !matches!(column.value, OutputValue::Plain))

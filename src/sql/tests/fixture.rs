@@ -1,7 +1,11 @@
 //! The database and policy that the corpus is about.
 
+#[path = "../../../tests/corpus/sealed_plan.rs"]
+mod sealed_plan;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
+
+use sealed_plan::SealedPlan;
 
 use crate::catalog::{
     Attribute, Catalog, Dependent, DependentKind, Function, NamedType, Relation, RelationKind, RelationName,
@@ -9,10 +13,7 @@ use crate::catalog::{
 use crate::crypto::Mode;
 use crate::datum::{Base, Oid, Type, TypeName};
 use crate::policy::{self, Policy};
-use crate::sql::{
-    Arrival, Context, Cursor, Effects, Meaning, NamedStatement, Names, NoNames, Plan, Schema, SchemaProblem,
-    Verdict, analyze,
-};
+use crate::sql::{self, Arrival, Context, Schema, SchemaProblem, Verdict, analyze};
 
 /// A schema and the names of its relations.
 pub(super) struct Database {
@@ -20,57 +21,6 @@ pub(super) struct Database {
     pub(super) problems: Vec<SchemaProblem>,
     names: BTreeMap<Oid, String>,
     sealed_plan: SealedPlan,
-}
-
-/// What the corpus knows by the name of `sealed_plan`: a prepared statement and a cursor.
-struct SealedPlan(Option<Arc<Plan>>);
-
-impl SealedPlan {
-    const STATEMENT: &'static str = "SELECT email FROM users WHERE email = $1";
-
-    fn new(schema: &Schema) -> Self {
-        let search_path = ["pg_catalog".to_owned(), "public".to_owned()];
-        let cx = Context {
-            schema,
-            search_path: &search_path,
-            standard_conforming_strings: true,
-            utf8: true,
-            names: &NoNames,
-        };
-        match analyze(Self::STATEMENT, Arrival::Parse { declared: &[] }, &cx) {
-            Verdict::Rewrite(plan) => Self(Some(plan)),
-            // Of a database without that table.
-            Verdict::Forward(_) | Verdict::Refuse(_) => Self(None),
-        }
-    }
-}
-
-impl Names for SealedPlan {
-    fn statement(&self, name: &str) -> Meaning<NamedStatement> {
-        match name {
-            "sealed_plan" => Meaning::Is(NamedStatement {
-                text: Arc::from(Self::STATEMENT),
-                declared: Vec::new(),
-                plan: self.0.clone(),
-                effects: Effects::NONE,
-                looked_up: true,
-            }),
-            "refused_plan" => Meaning::Void,
-            _ => Meaning::Unknown,
-        }
-    }
-
-    fn cursor(&self, name: &str) -> Meaning<Cursor> {
-        match name {
-            "sealed_plan" => Meaning::Is(Cursor {
-                plan: self.0.clone(),
-                effects: Effects::NONE,
-                is_held: true,
-                is_binary: false,
-            }),
-            _ => Meaning::Unknown,
-        }
-    }
 }
 
 const BYTEA: Oid = 17;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use self::options::{NotUnderstood, Options, Source, Written};
 use super::statement::One;
 use super::{Carried, OnePlan, made};
-use crate::catalog::{RelationKind, RelationName};
+use crate::catalog::RelationName;
 use crate::policy::quote_ident;
 use crate::sql::analysis::is_temporary;
 use crate::sql::copy::{Copy, CopyColumn, CopyFormat, Direction, Header, LineFormat};
@@ -159,17 +159,7 @@ impl Copying<'_> {
         if self.written.direction == Direction::Out {
             return Ok(());
         }
-        let why = match relation.kind {
-            RelationKind::View | RelationKind::MaterializedView => {
-                Some("writing through a view over encrypted columns is not supported".into())
-            }
-            RelationKind::Table
-            | RelationKind::PartitionedTable
-            | RelationKind::ForeignTable
-            | RelationKind::Sequence
-            | RelationKind::CompositeType => relation.writes_blocked.clone(),
-        };
-        match why {
+        match relation.unwritable() {
             Some(why) => Err(self.refusal(Reason::WritesBlocked { relation: name(), why }, None)),
             None => Ok(()),
         }
