@@ -10,7 +10,7 @@ use super::names::{NameChanges, hides_names};
 use super::plans::{Portal, Prepared};
 use super::queue::{Errand, Kind, Pending, Undo};
 use super::refuse::{Refused, stand_in};
-use super::{End, HIGH_WATER, Phase, Session, Step, Tools};
+use super::{End, Fate, HIGH_WATER, Passing, Phase, Session, Step, Tools};
 use crate::datum::Oid;
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::sql::{self, Verdict};
@@ -38,7 +38,7 @@ impl Session {
                 if input.is_empty() {
                     return Ok(());
                 }
-                if self.from_client.sealed {
+                if self.from_client.fate == Fate::Sealed {
                     self.seal_data(input, tools);
                 } else {
                     self.from_client.advance(input, &mut self.to_server);
@@ -82,7 +82,7 @@ impl Session {
         }
         // What the server discards need not reach it.
         if self.skipping && !matches!(head.tag, b'S' | b'X') {
-            self.from_client = super::Passing { left: head.total, dropped: true, ..Default::default() };
+            self.from_client = Passing::dropped(head.total);
             if self.knowledge.take_answered() && head.tag == b'Q' {
                 // Behind its error a Query gets ReadyForQuery, and what follows is not discarded.
                 self.end_pipeline();
@@ -99,7 +99,7 @@ impl Session {
             // The server looks at the type, and gives up.
             tag if self.copying_in && !matches!(tag, b'S' | b'H' | b'X') => {
                 frontend::write_bare(&mut self.to_server, tag);
-                self.from_client = super::Passing { left: head.total, dropped: true, ..Default::default() };
+                self.from_client = Passing::dropped(head.total);
                 return Ok(Step::Done);
             }
             b'B' if head.total > STREAMED => {
@@ -279,7 +279,7 @@ impl Session {
         let Some((portal, statement)) = Bind::peek_names(front) else { return Some(Step::More) };
         if self.is_void(statement) {
             self.bind_without_values(portal, statement);
-            self.from_client = super::Passing { left: head.total, dropped: true, ..Default::default() };
+            self.from_client = Passing::dropped(head.total);
             return Some(Step::Done);
         }
         let prepared = match self.current(statement, tools) {
@@ -287,7 +287,7 @@ impl Session {
             Current::Unknown => None,
             Current::Wait => return Some(Step::Stall),
             Current::Refused(stand_in) => {
-                self.from_client = super::Passing { left: head.total, dropped: true, ..Default::default() };
+                self.from_client = Passing::dropped(head.total);
                 return Some(self.refuse(Refused::Bind, stand_in, tools));
             }
         };
@@ -297,7 +297,7 @@ impl Session {
         let entry = self.bound(portal, prepared, Formats::default());
         self.queue.push(entry);
         self.unsynced = true;
-        self.from_client = super::Passing { left: head.total, ..Default::default() };
+        self.from_client = Passing::relayed(head.total);
         Some(Step::Done)
     }
 
@@ -487,7 +487,7 @@ impl Session {
         }
         self.flushed = false;
         self.from_client =
-            super::Passing { left: head.total, dropped: !self.copying_in, ..Default::default() };
+            if self.copying_in { Passing::relayed(head.total) } else { Passing::dropped(head.total) };
         if head.tag != b'd' {
             self.copying_in = false;
         }

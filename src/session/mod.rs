@@ -127,20 +127,37 @@ enum Step {
     Stall,
 }
 
-/// Bytes of a frame that are still to come and need no look.
+/// Bytes of a frame that are still to come and need no look as a frame.
 #[derive(Clone, Copy, Debug, Default)]
 struct Passing {
     left: usize,
-    dropped: bool,
-    /// They are data of a COPY whose values are sealed on their way.
-    sealed: bool,
+    fate: Fate,
+}
+
+/// What becomes of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Fate {
+    /// They go on as they came.
+    #[default]
+    Relayed,
+    Dropped,
+    /// They are rows of a COPY whose values are sealed.
+    Sealed,
 }
 
 impl Passing {
+    fn relayed(left: usize) -> Self {
+        Self { left, fate: Fate::Relayed }
+    }
+
+    fn dropped(left: usize) -> Self {
+        Self { left, fate: Fate::Dropped }
+    }
+
     /// Moves what is there of a frame from `input` to `out`, or drops it.
     fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) {
         let n = self.left.min(input.len());
-        if self.dropped {
+        if self.fate == Fate::Dropped {
             input.advance(n);
         } else if out.is_empty() && n == input.len() {
             std::mem::swap(input, out);

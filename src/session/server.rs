@@ -74,7 +74,7 @@ impl Session {
                 return Ok(true);
             }
             if head.total > STREAMED {
-                self.from_server = Passing { left: head.total, ..Default::default() };
+                self.from_server = Passing::relayed(head.total);
                 return Ok(true);
             }
         }

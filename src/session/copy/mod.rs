@@ -21,7 +21,7 @@ pub(super) use self::stream::Stream;
 
 use super::queue::StandIn;
 use super::values::Values;
-use super::{End, Passing, Session, Step, Tools, rows};
+use super::{End, Fate, Passing, Session, Step, Tools, rows};
 use crate::error::{ClientError, SqlState};
 use crate::sql::copy::{CopyFormat, Direction};
 use crate::wire::frame::HEAD;
@@ -79,12 +79,12 @@ impl Session {
         match head.tag {
             b'd' => {
                 input.advance(HEAD);
-                self.from_client = Passing { left: head.total - HEAD, sealed: true, ..Passing::default() };
+                self.from_client = Passing { left: head.total - HEAD, fate: Fate::Sealed };
             }
             b'c' => {
-                self.from_client = Passing { left: head.total, ..Passing::default() };
+                self.from_client = Passing::relayed(head.total);
                 self.seal_rows(&[], true, tools);
-                self.from_client.dropped = self.copy.take().is_none();
+                self.copy = None;
                 self.copying_in = false;
             }
             _ => {
@@ -118,8 +118,7 @@ impl Session {
                 message(&mut self.to_server, b'd', |body| body.extend_from_slice(b"x"));
             }
             self.fail_copy(error, "value");
-            self.from_client.dropped = true;
-            self.from_client.sealed = false;
+            self.from_client.fate = Fate::Dropped;
         }
     }
 
