@@ -11,7 +11,7 @@ use divan::{Bencher, black_box};
 use pgseal::keyring::{DataKey, Keys, State, Vault, os_entropy};
 use pgseal::metrics::Metrics;
 use pgseal::secret::Secret;
-use pgseal::session::{SchemaVersion, Session, Tools, Verdicts};
+use pgseal::session::{ClientTls, SchemaVersion, Session, Tools, Verdicts};
 use pgseal::wire::backend::{self, Field};
 use pgseal::wire::frontend::{Bind, Execute, Formats, Parse, write_bare};
 use pgseal::wire::reader::{message, put_count, put_cstr, put_value};
@@ -46,7 +46,7 @@ impl Exchange {
     fn new(columns: Columns, rows: usize) -> Self {
         let key = DataKey::new("default", 1, State::Active, Secret::new([7; 32]));
         let mut exchange = Self {
-            session: Session::new(fixture::policy()),
+            session: Session::new(fixture::policy(), ClientTls::Off),
             vault: Vault::new(Arc::new(Keys::new([key], [])), os_entropy()),
             verdicts: Verdicts::default(),
             metrics: Metrics::new(),

@@ -51,6 +51,8 @@ impl SqlState {
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
     /// 26000, no prepared statement of that name.
     pub const INVALID_STATEMENT_NAME: Self = Self(*b"26000");
+    /// 28000, whoever connects may not come in like this.
+    pub const INVALID_AUTHORIZATION: Self = Self(*b"28000");
     /// 42601, a syntax error.
     pub const SYNTAX_ERROR: Self = Self(*b"42601");
     /// 42702, a column's name that means more than one.

@@ -19,6 +19,8 @@ pub const TABLE: &[(&str, &str)] = &[
     (PLAN_CHANGES, "Binds refused because the plan of their statement had changed."),
     (CATALOG_LOADS, "Catalogs read from a server."),
     (CATALOG_LOAD_FAILURES, "Attempts to read a catalog that failed, by a lock for example."),
+    (TLS_HANDSHAKES, "TLS handshakes done, by side: client or server."),
+    (TLS_HANDSHAKE_FAILURES, "TLS handshakes that failed or took too long, by side: client or server."),
     (PROTOCOL_VIOLATIONS, "Sessions closed because a peer broke the protocol."),
 ];
 
@@ -34,6 +36,8 @@ const ORIGIN_DISAGREEMENTS: &str = "pgseal_origin_disagreements_total";
 const PLAN_CHANGES: &str = "pgseal_plan_changes_total";
 const CATALOG_LOADS: &str = "pgseal_catalog_loads_total";
 const CATALOG_LOAD_FAILURES: &str = "pgseal_catalog_load_failures_total";
+const TLS_HANDSHAKES: &str = "pgseal_tls_handshakes_total";
+const TLS_HANDSHAKE_FAILURES: &str = "pgseal_tls_handshake_failures_total";
 const PROTOCOL_VIOLATIONS: &str = "pgseal_protocol_violations_total";
 
 /// Handles of all metrics; a clone counts into the same ones.
@@ -69,6 +73,10 @@ pub struct Metrics {
     pub catalog_loads: Counter,
     /// Attempts to read one that failed.
     pub catalog_load_failures: Counter,
+    /// TLS handshakes with clients.
+    pub client_handshakes: Handshakes,
+    /// TLS handshakes with servers.
+    pub server_handshakes: Handshakes,
     /// Sessions closed because a peer broke the protocol.
     pub protocol_violations: Counter,
 }
@@ -99,6 +107,8 @@ impl Metrics {
             plan_changes: counter!(PLAN_CHANGES),
             catalog_loads: counter!(CATALOG_LOADS),
             catalog_load_failures: counter!(CATALOG_LOAD_FAILURES),
+            client_handshakes: Handshakes::of("client"),
+            server_handshakes: Handshakes::of("server"),
             protocol_violations: counter!(PROTOCOL_VIOLATIONS),
         }
     }
@@ -121,6 +131,27 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// What became of TLS handshakes on one side.
+#[derive(Clone, Debug)]
+pub struct Handshakes {
+    done: Counter,
+    failed: Counter,
+}
+
+impl Handshakes {
+    fn of(side: &'static str) -> Self {
+        Self {
+            done: counter!(TLS_HANDSHAKES, "side" => side),
+            failed: counter!(TLS_HANDSHAKE_FAILURES, "side" => side),
+        }
+    }
+
+    /// Counts one by its outcome.
+    pub fn count<T, E>(&self, outcome: &Result<T, E>) {
+        if outcome.is_ok() { &self.done } else { &self.failed }.increment(1);
     }
 }
 

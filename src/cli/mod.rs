@@ -18,7 +18,9 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::keyring::KeyringError;
+use crate::net::tls::TlsError;
 use crate::policy::PolicyError;
+use crate::session::ClientTls;
 
 /// How a command ended, for whoever started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,9 +143,45 @@ pub struct ServeArgs {
     // No variable stands for it: PGSEAL_KEK may be the one that holds the key itself.
     #[arg(long, value_name = "KEK")]
     pub kek: Option<String>,
+    /// TLS towards clients.
+    #[arg(long, value_name = "MODE", env = "PGSEAL_TLS", default_value = "off")]
+    pub tls: TlsMode,
+    /// The proxy's certificate in PEM form, followed by those of the authorities between it and the root.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of that certificate; nobody else may be able to read it.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Authorities whose certificates clients have to show under `--tls mutual`.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
     /// Threads that serve sessions; 0 for one per core.
     #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
     pub workers: usize,
+}
+
+/// What is offered to clients, and demanded of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TlsMode {
+    /// No TLS.
+    Off,
+    /// TLS for clients that ask for it.
+    Optional,
+    /// No session without TLS.
+    Required,
+    /// No session without a client's certificate that bears the user's name.
+    Mutual,
+}
+
+impl From<TlsMode> for ClientTls {
+    fn from(mode: TlsMode) -> Self {
+        match mode {
+            TlsMode::Off => Self::Off,
+            TlsMode::Optional => Self::Optional,
+            TlsMode::Required => Self::Required,
+            TlsMode::Mutual => Self::Mutual,
+        }
+    }
 }
 
 /// Read a policy and report everything that is wrong with it
@@ -259,7 +297,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let wrong_policy = matches!(error.downcast_ref(), Some(PolicyError::Problems(_)));
     let wrong_keyring =
         error.downcast_ref::<KeyringError>().is_some_and(|e| !matches!(e, KeyringError::Disk(_)));
-    if error.is::<database::Unreachable>() {
+    if matches!(error.downcast_ref(), Some(TlsError::Settings(_))) {
+        Exit::Usage
+    } else if error.is::<database::Unreachable>() {
         Exit::NoDatabase
     } else if wrong_policy || wrong_keyring {
         Exit::Problems

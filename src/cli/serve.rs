@@ -1,13 +1,15 @@
 //! `pgseal serve`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, ServeArgs, block_on};
 use crate::metrics::Metrics;
+use crate::net::tls::{self, ClientSettings, Pair, Tls};
 use crate::policy::Policy;
 use crate::{keyring, net};
 
@@ -29,10 +31,12 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         n => n,
     };
     let protected = policy.columns().count();
+    let tls = Arc::new(Tls::load(tls_settings(args))?);
     let config = net::Config {
         upstream: args.upstream.clone(),
         policy: Arc::new(policy),
         keys: Arc::new(keys),
+        tls: tls.clone(),
         workers,
         metrics: Metrics::new(),
     };
@@ -42,6 +46,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
             .with_context(|| format!("cannot listen on {}", args.listen))?;
         let address = listener.local_addr()?;
         let mut terminated = signal(SignalKind::terminate())?;
+        let hangups = signal(SignalKind::hangup())?;
         let shutdown = async move {
             tokio::select! {
                 _ = terminated.recv() => {}
@@ -49,8 +54,36 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
             }
         };
         tracing::info!(%address, upstream = args.upstream, workers, columns = protected, "serving");
-        net::serve(listener, config, shutdown).await?;
+        tokio::select! {
+            served = net::serve(listener, config, shutdown) => served?,
+            () = reload(hangups, &tls) => {}
+        }
         tracing::info!("stopped");
         Ok(Exit::Success)
     })
+}
+
+/// Reads the files of certificates again at each SIGHUP.
+async fn reload(mut hangups: Signal, tls: &Tls) {
+    loop {
+        if hangups.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        match tls.reload() {
+            Ok(()) => tracing::info!("certificates were read again: new sessions use them"),
+            Err(error) => tracing::error!(%error, "certificates were not read again: all stays as it was"),
+        }
+    }
+}
+
+fn tls_settings(args: &ServeArgs) -> tls::Settings {
+    let pair = |certificate: &Option<PathBuf>, key: &Option<PathBuf>| {
+        Some(Pair { certificate: certificate.clone()?, key: key.clone()? })
+    };
+    let client = ClientSettings {
+        mode: args.tls.into(),
+        identity: pair(&args.tls_cert, &args.tls_key),
+        authorities: args.tls_client_ca.clone(),
+    };
+    tls::Settings { client }
 }

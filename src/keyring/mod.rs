@@ -19,6 +19,8 @@ mod vault;
 
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 pub use disk::DiskError;
 pub use file::{Entry, Keyring, KeyringError, Problem, Wrap};
 pub use kek::{KekError, KekProvider, KekSource, WrapContext};
@@ -48,6 +50,15 @@ pub fn os_entropy() -> Entropy {
 /// unwrap. The text names file, place and reason.
 pub fn load(path: &Path, kek: Option<&str>) -> Result<Keys, KeyringError> {
     Keyring::read(path)?.unlock(path, kek)
+}
+
+/// Reads a file of at most `limit` bytes that only its owner may read, or that root owns and the process's group may
+/// read (as Kubernetes mounts secrets).
+///
+/// # Errors
+/// It cannot be read, may be read or replaced by others, or is longer.
+pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, DiskError> {
+    disk::read_private(path, limit)
 }
 
 /// Makes the folder that a keyring is to be in, for its owner only, and returns it.

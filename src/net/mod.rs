@@ -5,7 +5,9 @@
 //! immutable policy and keys, and each database's last catalog.
 
 mod catalogs;
+mod leg;
 mod relay;
+pub mod tls;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -19,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use self::catalogs::Catalogs;
+use self::tls::Tls;
 use crate::keyring::{self, Keys, Vault};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -32,6 +35,8 @@ pub struct Config {
     pub policy: Arc<Policy>,
     /// The keys.
     pub keys: Arc<Keys>,
+    /// TLS on both sides.
+    pub tls: Arc<Tls>,
     /// Worker threads; at least one is started.
     pub workers: usize,
     /// Counters.

@@ -3,83 +3,35 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Worker;
 use super::catalogs::Subscription;
+use super::leg::Leg;
 use crate::error::{ClientError, SqlState};
-use crate::session::{Event, HIGH_WATER, Session, Tools};
+use crate::session::{ClientTls, Event, Session, Tools};
 
 /// How long a session that has ended may take to send what is left.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// The least and the most room that is made for one read. An idle session holds the least of it, twice.
-const MIN_ROOM: usize = 4 * 1024;
-const MAX_ROOM: usize = 64 * 1024;
-
-/// A socket with what was read from it and not yet taken.
-struct Leg {
-    socket: TcpStream,
-    input: BytesMut,
-    room: usize,
-    open: bool,
-}
-
-impl Leg {
-    fn new(socket: TcpStream) -> Self {
-        // Without it small replies wait for an acknowledgement; a socket that refuses is only slower.
-        let _ = socket.set_nodelay(true);
-        Self { socket, input: BytesMut::new(), room: MIN_ROOM, open: true }
-    }
-
-    /// Makes room for the next read: little for a session that says little, more while reads fill it.
-    fn make_room(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > 2 * self.room {
-            self.input = BytesMut::new();
-        }
-        self.input.reserve(self.room);
-    }
-
-    /// Notes how much a read gave. A closed or lost connection closes the leg: its peer is told by ours
-    /// closing.
-    fn has_read(&mut self, read: io::Result<usize>) {
-        match read {
-            Ok(n) if n >= self.room => self.room = (2 * self.room).min(MAX_ROOM),
-            Ok(n) if n < self.room / 8 => self.room = (self.room / 2).max(MIN_ROOM),
-            _ => {}
-        }
-        self.open = read.is_ok_and(|n| n > 0);
-    }
-
-    /// Sends from the front of `out` what the socket takes now. True: nothing is left to send.
-    fn write(&self, out: &mut BytesMut) -> io::Result<bool> {
-        while !out.is_empty() {
-            match self.socket.try_write(out) {
-                Ok(n) => out.advance(n),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(e) => return Err(e),
-            }
-        }
-        // A buffer that one large frame has made long is not kept by an idle session.
-        if out.capacity() > 2 * HIGH_WATER {
-            *out = BytesMut::new();
-        }
-        Ok(true)
-    }
-}
+/// The first byte of a TLS handshake: a client that begins with it has not asked for TLS, but takes it for granted.
+const TLS_FIRST: u8 = 0x16;
 
 /// Runs a session to its end.
 pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let config = &worker.shared.config;
-    let mut session = Session::new(config.policy.clone());
+    let mode = config.tls.client.mode();
+    let mut session = Session::new(config.policy.clone(), mode);
     let mut client = Leg::new(client);
+    if mode != ClientTls::Off && begins_with_tls(&client.socket).await? {
+        encrypt(&mut client, &mut session, worker, true).await?;
+    }
     let mut server: Option<Leg> = None;
     let mut catalog: Option<Subscription> = None;
     let mut goodbye = false;
-    loop {
+    'turn: loop {
         if let Some(news) = catalog.as_mut().and_then(Subscription::news) {
             session.offer(&news);
         }
@@ -87,6 +39,12 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
         while let Some(event) = session.take_event() {
             match event {
                 Event::Cancel(packet) => return cancel(&config.upstream, &packet).await,
+                Event::Handshake => {
+                    client.write_all(session.to_client()).await?;
+                    encrypt(&mut client, &mut session, worker, false).await?;
+                    // The startup packet may have come with the end of the handshake.
+                    continue 'turn;
+                }
                 Event::Schema(version) => {
                     if let Some(catalog) = &catalog {
                         catalog.publish(version);
@@ -128,7 +86,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
             // The server is told by its own connection's end, and may answer what it has been asked before it
             // closes, as to a client that has closed its side only.
             goodbye = true;
-            let _ = leg.socket.shutdown().await;
+            let _ = leg.shut_down().await;
         }
         if was_full && !session.is_full() {
             // What was held back can go on without waiting for a socket.
@@ -138,22 +96,42 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
         let wants_server = session.wants_server() && server.as_ref().is_some_and(|s| s.open);
         client.make_room();
         let Some(server) = &mut server else {
-            let read = client.socket.read_buf(&mut client.input).await;
+            let read = client.split().0.read().await;
             client.has_read(read);
             continue;
         };
         server.make_room();
         // Reading through the halves tells tokio when a socket was emptied, so it is not tried again in vain.
-        let (mut from_client, to_client) = client.socket.split();
-        let (mut from_server, to_server) = server.socket.split();
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
         tokio::select! {
-            read = from_client.read_buf(&mut client.input), if wants_client => client.has_read(read),
-            read = from_server.read_buf(&mut server.input), if wants_server => server.has_read(read),
+            read = from_client.read(), if wants_client => client.has_read(read),
+            read = from_server.read(), if wants_server => server.has_read(read),
             ready = to_client.writable(), if !client_written => ready?,
             ready = to_server.writable(), if !server_written => ready?,
             else => return finish(session, client, None).await,
         }
     }
+}
+
+/// Whether a client begins with a TLS handshake. Its bytes are left where they are.
+async fn begins_with_tls(socket: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(socket.peek(&mut first).await? == 1 && first == [TLS_FIRST])
+}
+
+/// Does the TLS handshake with a client.
+async fn encrypt(client: &mut Leg, session: &mut Session, worker: &Worker, direct: bool) -> io::Result<()> {
+    let config = &worker.shared.config;
+    let accepted = config.tls.client.accept(&mut client.socket, direct).await;
+    config.metrics.client_handshakes.count(&accepted);
+    let accepted = accepted.map_err(|error| {
+        tracing::info!(%error, "a client could not be connected");
+        io::Error::other(error)
+    })?;
+    client.secure(accepted.connection)?;
+    session.secured(accepted.names);
+    Ok(())
 }
 
 /// Lets the machine take what is there from both sides, until neither makes way for the other.
@@ -184,27 +162,25 @@ async fn cancel(upstream: &str, packet: &[u8]) -> io::Result<()> {
 
 /// Sends what is left to both sides, and closes them.
 async fn finish(mut session: Session, mut client: Leg, server: Option<Leg>) -> io::Result<()> {
-    let to_server = std::mem::take(session.to_server());
+    let mut to_server = std::mem::take(session.to_server());
     let last_words = async {
         if let Some(mut server) = server.filter(|s| s.open)
-            && server.socket.write_all(&to_server).await.is_ok()
+            && server.write_all(&mut to_server).await.is_ok()
         {
-            server.socket.shutdown().await?;
+            server.shut_down().await?;
             // Closing with unread replies would reset the connection, and the server might lose what it has
             // not read yet.
-            let mut rest = [0; 4096];
-            while server.socket.read(&mut rest).await? > 0 {}
+            server.drain().await?;
         }
         Ok::<_, io::Error>(())
     };
-    let to_client = std::mem::take(session.to_client());
+    let mut to_client = std::mem::take(session.to_client());
     let goodbye = async {
         if client.open {
-            client.socket.write_all(&to_client).await?;
-            client.socket.shutdown().await?;
+            client.write_all(&mut to_client).await?;
+            client.shut_down().await?;
             // The same for a client that is still sending.
-            let mut rest = [0; 4096];
-            while client.socket.read(&mut rest).await? > 0 {}
+            client.drain().await?;
         }
         Ok::<_, io::Error>(())
     };

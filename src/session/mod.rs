@@ -50,6 +50,7 @@ use std::time::Instant;
 use bytes::{Buf as _, BytesMut};
 
 pub use self::knowledge::{LEASE, SchemaVersion};
+pub use self::startup::ClientTls;
 pub use self::verdicts::Verdicts;
 
 use self::copy::Stream;
@@ -87,6 +88,8 @@ pub struct Tools<'a> {
 pub enum Event {
     /// Send this CancelRequest to the server over a connection of its own, then end.
     Cancel(Vec<u8>),
+    /// Send what is due to the client, then do a TLS handshake with it and say so by [`Session::secured`].
+    Handshake,
     /// The catalog was read: share it with the other sessions of the database.
     Schema(Arc<SchemaVersion>),
 }
@@ -221,10 +224,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that waits for its startup packet. The policy is the session's for its whole life.
-    pub fn new(policy: Arc<Policy>) -> Self {
+    /// A session that waits for its startup packet, and may ask for TLS before. The policy is the session's for its
+    /// whole life.
+    pub fn new(policy: Arc<Policy>, tls: ClientTls) -> Self {
         Self {
-            phase: Phase::Startup(Startup::default()),
+            phase: Phase::Startup(Startup::new(tls)),
             policy,
             to_client: BytesMut::new(),
             to_server: BytesMut::new(),

@@ -12,14 +12,69 @@ use crate::wire::{Head, Reader, Side, WireError, startup};
 /// The longest answer in an authentication exchange (`PG_MAX_AUTH_TOKEN_LENGTH`).
 const MAX_AUTH: usize = 65_535 + HEAD;
 
+/// What the proxy offers and demands of a client's connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientTls {
+    /// There is none: a request for it is answered no.
+    #[default]
+    Off,
+    /// For clients that ask for it.
+    Optional,
+    /// No session without it.
+    Required,
+    /// No session without it and a certificate of the client that bears the user's name.
+    Mutual,
+}
+
 /// What a client has asked for before its startup packet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Startup {
+    tls: ClientTls,
     ssl: bool,
     gss: bool,
+    secured: bool,
+    /// The names in the client's certificate, if it has shown one.
+    names: Option<Vec<String>>,
+}
+
+impl Startup {
+    pub(super) fn new(tls: ClientTls) -> Self {
+        Self { tls, ssl: false, gss: false, secured: false, names: None }
+    }
+
+    /// Whether a user may start a session in a database over this connection.
+    fn admit(&self, user: &str, database: &str) -> Result<(), ClientError> {
+        let refusal = |message: String| ClientError::fatal(SqlState::INVALID_AUTHORIZATION, message);
+        match (self.tls, self.secured, &self.names) {
+            (ClientTls::Off | ClientTls::Optional, ..) | (ClientTls::Required, true, _) => Ok(()),
+            (ClientTls::Required | ClientTls::Mutual, false, _) => Err(refusal(format!(
+                "connection requires TLS: user \"{user}\", database \"{database}\", no encryption"
+            ))
+            .with_hint("Connect with sslmode=require or stronger.")),
+            (ClientTls::Mutual, true, None) => {
+                Err(refusal("connection requires a valid client certificate".to_owned()))
+            }
+            (ClientTls::Mutual, true, Some(names)) if names.iter().any(|name| name == user) => Ok(()),
+            (ClientTls::Mutual, true, Some(_)) => Err(refusal(format!(
+                "certificate authentication failed for user \"{user}\""
+            ))
+            .with_detail(
+                "Neither the common name nor an alternative name in the client's certificate is the user's.",
+            )),
+        }
+    }
 }
 
 impl Session {
+    /// The client's connection is encrypted from here on. `names` are those in the certificate that it has shown and
+    /// that was verified, if it has shown one.
+    pub fn secured(&mut self, names: Option<Vec<String>>) {
+        if let Phase::Startup(startup) = &mut self.phase {
+            startup.secured = true;
+            startup.names = names;
+        }
+    }
+
     /// Takes one packet that has no type byte.
     pub(super) fn startup_packet(&mut self, input: &mut BytesMut) -> Result<Step, End> {
         let Phase::Startup(asked) = &mut self.phase else { return Ok(Step::Done) };
@@ -28,10 +83,19 @@ impl Session {
         let Some(packet) = input.get(..length) else { return Ok(Step::More) };
         match startup::read(packet).map_err(client)? {
             Packet::Ssl if !asked.ssl => {
+                nothing_behind(input, length, "SSL request")?;
                 asked.ssl = true;
-                self.to_client.extend_from_slice(b"N");
+                if asked.tls == ClientTls::Off || asked.secured {
+                    self.to_client.extend_from_slice(b"N");
+                } else {
+                    // As PostgreSQL does: GSSAPI may be asked for only where TLS was refused.
+                    asked.gss = true;
+                    self.to_client.extend_from_slice(b"S");
+                    self.events.push(Event::Handshake);
+                }
             }
             Packet::GssEnc if !asked.gss => {
+                nothing_behind(input, length, "GSSAPI encryption request")?;
                 asked.gss = true;
                 self.to_client.extend_from_slice(b"N");
             }
@@ -50,7 +114,9 @@ impl Session {
             Packet::Startup(packet_read) => {
                 let text =
                     |name| packet_read.parameter(name).map(|v| String::from_utf8_lossy(v).into_owned());
-                self.database = text("database").or_else(|| text("user")).unwrap_or_default();
+                let user = text("user").unwrap_or_default();
+                self.database = text("database").unwrap_or_else(|| user.clone());
+                asked.admit(&user, &self.database)?;
                 self.replication = text("replication").is_some_and(|v| is_replication(&v));
                 if packet_read.needs_negotiation() {
                     let options = packet_read.protocol_options().map(<[u8]>::to_vec).collect();
@@ -135,6 +201,18 @@ impl Session {
         }
         Ok(true)
     }
+}
+
+/// What comes behind a request and before its answer is not encrypted, and might have been put there to be taken for
+/// the beginning of what is (CVE-2021-23214).
+fn nothing_behind(input: &[u8], length: usize, request: &str) -> Result<(), ClientError> {
+    if input.len() == length {
+        return Ok(());
+    }
+    let message = format!("received unencrypted data after {request}");
+    Err(ClientError::fatal(SqlState::PROTOCOL_VIOLATION, message).with_detail(
+        "This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.",
+    ))
 }
 
 /// A `p` frame longer than the small limit: tokens of GSSAPI and SASL may be.

@@ -26,5 +26,6 @@ mod settings;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 mod transcript;
 mod twin;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a test waits for a frame before it fails.
@@ -29,11 +30,20 @@ pub struct Field {
 
 /// A blocking connection that reads and writes frames.
 pub struct RawClient {
-    stream: TcpStream,
+    stream: Stream,
     /// The body of BackendKeyData, for CancelRequest.
     pub key: Vec<u8>,
     /// ParameterStatus as last reported at startup.
     pub parameters: Vec<(String, String)>,
+}
+
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
+
+/// What frames go through.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>),
 }
 
 impl RawClient {
@@ -45,20 +55,50 @@ impl RawClient {
     /// The same with startup parameters of one's own.
     pub fn connect_with(address: SocketAddr, parameters: &[(&str, &str)]) -> Self {
         let mut client = Self::open(address);
-        client.send(&message::startup(3 << 16, parameters));
-        for frame in client.read_until_ready() {
+        client.start(parameters);
+        client
+    }
+
+    /// Goes through startup by trust; panics with the server's error otherwise.
+    pub fn start(&mut self, parameters: &[(&str, &str)]) {
+        self.send(&message::startup(3 << 16, parameters));
+        for frame in self.read_until_ready() {
             match frame.tag {
-                b'K' => client.key = frame.body,
+                b'K' => self.key = frame.body,
                 b'S' => {
                     let mut parts = frame.body.split(|b| *b == 0).map(lossy);
                     let pair = (parts.next().expect("a name"), parts.next().expect("a value"));
-                    client.parameters.push(pair);
+                    self.parameters.push(pair);
                 }
                 b'E' => panic!("the connection was refused: {frame:?}"),
                 _ => {}
             }
         }
-        client
+    }
+
+    /// Does a TLS handshake without asking for it. The name is `localhost`.
+    pub fn secure(self, config: &Arc<rustls::ClientConfig>) -> std::io::Result<Self> {
+        let Stream::Plain(mut socket) = self.stream else { panic!("it is encrypted already") };
+        let name = "localhost".try_into().expect("a name");
+        let mut tls = rustls::ClientConnection::new(config.clone(), name).expect("a configuration");
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket)?;
+        }
+        let stream = Stream::Tls(Box::new(rustls::StreamOwned::new(tls, socket)));
+        Ok(Self { stream, ..self })
+    }
+
+    /// Asks for TLS, is answered yes, and does the handshake.
+    pub fn secure_by_request(mut self, config: &Arc<rustls::ClientConfig>) -> std::io::Result<Self> {
+        self.send(&message::ssl_request());
+        assert_eq!(self.read_byte(), Some(b'S'), "the answer to SSLRequest");
+        self.secure(config)
+    }
+
+    /// The certificate that the peer has shown.
+    pub fn certificate(&self) -> Vec<u8> {
+        let Stream::Tls(tls) = &self.stream else { panic!("it is not encrypted") };
+        tls.conn.peer_certificates().expect("certificates")[0].to_vec()
     }
 
     /// Connects and sends nothing.
@@ -67,32 +107,43 @@ impl RawClient {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-        Self { stream, key: Vec::new(), parameters: Vec::new() }
+        Self { stream: Stream::Plain(stream), key: Vec::new(), parameters: Vec::new() }
     }
 
     /// Where it is connected to.
     pub fn peer(&self) -> SocketAddr {
-        self.stream.peer_addr().expect("a connected socket")
+        self.stream().peer_addr().expect("a connected socket")
     }
 
     /// The socket itself.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        match &self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => &tls.sock,
+        }
+    }
+
+    /// Bytes that go through as they are.
+    fn io(&mut self) -> &mut dyn ReadWrite {
+        match &mut self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => tls,
+        }
     }
 
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the peer takes what is sent");
+        self.io().write_all(bytes).expect("the peer takes what is sent");
     }
 
     /// Sends bytes; false if the peer has closed.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
-        self.stream.write_all(bytes).is_ok()
+        self.io().write_all(bytes).is_ok()
     }
 
     /// Says that nothing more will be sent.
     pub fn shut_down(&self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.stream().shutdown(Shutdown::Write);
     }
 
     /// The next frame; panics when none comes in time or the peer has closed.
@@ -121,15 +172,15 @@ impl RawClient {
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         // A reset ends a connection too.
-        let _ = self.stream.read_to_end(&mut bytes);
+        let _ = self.io().read_to_end(&mut bytes);
         bytes
     }
 
     /// True if nothing comes for `time`.
     pub fn is_silent_for(&mut self, time: Duration) -> bool {
-        self.stream.set_read_timeout(Some(time)).expect("a timeout");
-        let silent = self.stream.peek(&mut [0]).is_err_and(|e| is_timeout(e.kind()));
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        self.stream().set_read_timeout(Some(time)).expect("a timeout");
+        let silent = self.stream().peek(&mut [0]).is_err_and(|e| is_timeout(e.kind()));
+        self.stream().set_read_timeout(Some(PATIENCE)).expect("a timeout");
         silent
     }
 
@@ -188,7 +239,7 @@ impl RawClient {
     fn fill(&mut self, buffer: &mut [u8]) -> bool {
         let mut read = 0;
         while read < buffer.len() {
-            match self.stream.read(&mut buffer[read..]) {
+            match self.io().read(&mut buffer[read..]) {
                 Ok(0) => return false,
                 Ok(n) => read += n,
                 Err(e) if is_timeout(e.kind()) => panic!("nothing came for {PATIENCE:?}"),

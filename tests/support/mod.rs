@@ -14,12 +14,14 @@
     reason = "test code: each test binary uses a part of it, and a failed expectation is a failed test"
 )]
 
+mod authority;
 mod client;
 mod cluster;
 mod proxy;
 mod shim;
 mod supervised;
 
+pub use authority::{Authority, Issued, Wanted};
 pub use client::{Field, Frame, RawClient, message};
 pub use cluster::{Cluster, PASSWORD, binary};
 pub use proxy::{Proxy, pgseal};

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::policy::{Policy, RelationName};
 use crate::secret::Secret;
 use crate::session::knowledge::SchemaVersion;
-use crate::session::{Event, Session, Tools, Verdicts};
+use crate::session::{ClientTls, Event, Session, Tools, Verdicts};
 use crate::sql::Schema;
 use crate::wire::backend::{self, Field};
 use crate::wire::frontend::{self, Bind, Execute, Formats, Parse, Target};
@@ -70,7 +70,7 @@ impl Peers {
             Ok(())
         });
         Self {
-            session: Session::new(policy.clone()),
+            session: Session::new(policy.clone(), ClientTls::Off),
             vault: Vault::new(keys, entropy),
             verdicts: Verdicts::default(),
             metrics: Metrics::new(),

@@ -1,0 +1,71 @@
+//! TLS on both sides, each on its own: what is offered to clients, and what is demanded of the server.
+//!
+//! Files are read by [`Tls::load`] and again by [`Tls::reload`]; sessions that are open keep what they began with.
+//! No session is resumed, so each handshake verifies certificates anew.
+
+mod accept;
+mod files;
+mod names;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+
+pub use self::accept::{ClientSettings, ClientSide};
+pub use self::files::{Pair, TlsError};
+
+/// The protocol's name in ALPN.
+///
+/// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL>
+const ALPN: &[u8] = b"postgresql";
+
+/// How long a handshake may take. PostgreSQL allows a minute for it and authentication together.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Both sides' TLS.
+pub struct Tls {
+    pub(super) client: ClientSide,
+}
+
+/// What a proxy is told about TLS.
+pub struct Settings {
+    /// Towards clients.
+    pub client: ClientSettings,
+}
+
+impl Tls {
+    /// Reads all files that the settings name.
+    ///
+    /// # Errors
+    /// Settings that do not go together, or a file that is not what it has to be.
+    pub fn load(settings: Settings) -> Result<Self, TlsError> {
+        Ok(Self { client: ClientSide::load(settings.client)? })
+    }
+
+    /// Reads all files again: new sessions use what is in them now. If any of them is not what it has to be, all
+    /// stays as it was.
+    ///
+    /// # Errors
+    /// As [`Tls::load`].
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let client = self.client.read()?;
+        self.client.replace(client);
+        Ok(())
+    }
+}
+
+/// A handshake that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    #[error("TLS handshake: {0}")]
+    Failed(std::io::Error),
+    #[error("TLS handshake: not done within {} seconds", HANDSHAKE.as_secs())]
+    Late,
+    #[error("TLS without a request for it, and without naming the protocol (ALPN)")]
+    NoProtocol,
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
