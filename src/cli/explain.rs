@@ -94,6 +94,7 @@ fn heading(title: &str, is_empty: bool, out: &mut impl Write) -> anyhow::Result<
 fn literal(edit: &Edit) -> Option<String> {
     match &edit.replacement {
         Replacement::Text(_) => None,
+        Replacement::NullTest { .. } => Some("not sent, but for whether it is NULL".to_owned()),
         Replacement::Sealed { usage, .. } => Some(sealed(usage)),
         Replacement::SealedArray { usage, .. } => Some(format!("each element {}", sealed(usage))),
     }
@@ -119,6 +120,7 @@ fn sent(text: &str, edits: &[Edit]) -> String {
         sent.push_str(text.get(copied..edit.range.start).unwrap_or_default());
         match &edit.replacement {
             Replacement::Text(replacement) => sent.push_str(replacement),
+            Replacement::NullTest { .. } => sent.push_str(sql::NOT_NULL),
             Replacement::Sealed { usage, .. } | Replacement::SealedArray { usage, .. } => {
                 sent.push_str(&format!("<{}, encrypted>", usage.class.column.column));
             }

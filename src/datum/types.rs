@@ -221,6 +221,21 @@ impl Type {
         self.base.family()
     }
 
+    /// Whether its text form depends on settings (DateStyle, TimeZone, IntervalStyle, extra_float_digits,
+    /// bytea_output).
+    pub fn depends_on_settings(&self) -> bool {
+        matches!(
+            self.scalar(),
+            Base::Date
+                | Base::Timestamp
+                | Base::Timestamptz
+                | Base::Interval
+                | Base::Float4
+                | Base::Float8
+                | Base::Bytea
+        )
+    }
+
     /// Whether equal values have equal canonical forms; else why not.
     pub fn allows_deterministic(&self) -> Result<(), &'static str> {
         match &self.base {

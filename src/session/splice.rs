@@ -7,7 +7,7 @@ use super::values::{BYTEA, TEXT, Values, stored_oid};
 use crate::catalog::Storage;
 use crate::datum::{Format, Input, Oid, Type, array, element_of};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
-use crate::sql::{Edit, Parameter, Replacement, Use};
+use crate::sql::{Edit, NOT_NULL, Parameter, Replacement, Use};
 use crate::wire::frontend::{Bind, Formats};
 use crate::wire::reader::{message, put_count, put_cstr, put_value};
 
@@ -34,6 +34,11 @@ pub(super) fn text(
             Replacement::Text(new) => out.push_str(new),
             Replacement::Sealed { usage, value } => {
                 literal(usage, value, values, &mut out).map_err(|e| e.at(characters + 1))?;
+            }
+            Replacement::NullTest { casts, value } => {
+                let input = Input { source: None, format: Format::Text, bytes: value.as_bytes() };
+                values.cast(casts, input).map_err(|e| e.client_error().at(characters + 1))?;
+                out.push_str(NOT_NULL);
             }
             Replacement::SealedArray { usage, value } => {
                 array_literal(usage, value, values, &mut out).map_err(|e| e.at(characters + 1))?;
@@ -197,7 +202,12 @@ pub(super) fn bind(
                 formats.push(format);
             }
             // An empty text, whatever it was.
-            (Some(Parameter::NullTest(_)), Some(_)) => formats.push(Format::Text),
+            (Some(Parameter::NullTest(asked)), Some(bytes)) => {
+                let source = declared.or(*asked);
+                let ty = source.and_then(|oid| Type::from_oid(oid, -1));
+                values.cast(ty.as_slice(), Input { source, format, bytes }).map_err(|e| e.client_error())?;
+                formats.push(Format::Text);
+            }
             _ => formats.push(format),
         }
         ends.push(sealed.len());

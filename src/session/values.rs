@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::Tools;
 use crate::catalog::{Class, Storage};
 use crate::crypto::{self, Mode};
-use crate::datum::{self, Format, Input, Oid, Settings};
+use crate::datum::{self, DatumError, Format, Input, Oid, Settings, Type};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::keyring::Vault;
 use crate::metrics::Metrics;
@@ -79,7 +79,7 @@ impl Values<'_> {
     fn seal_value(&mut self, usage: &Use, input: Input<'_>, out: &mut Vec<u8>) -> Result<(), ClientError> {
         let class = &*usage.class;
         let normalise = class.binding.mode != Mode::Randomized;
-        let cast = self.cast(usage, input)?;
+        let cast = self.cast(&usage.casts, input).map_err(|e| named(e.client_error(), class))?;
         let input = match (&cast, usage.casts.last()) {
             (Some(bytes), Some(ty)) => Input { source: Some(ty.oid()), format: Format::Binary, bytes },
             _ => input,
@@ -114,20 +114,19 @@ impl Values<'_> {
     }
 
     /// The value in binary format after the casts of the statement, if there are any to evaluate.
-    fn cast(
+    pub(super) fn cast(
         &self,
-        usage: &Use,
+        casts: &[Type],
         input: Input<'_>,
-    ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, ClientError> {
+    ) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>, DatumError> {
         let mut done: Option<(Oid, zeroize::Zeroizing<Vec<u8>>)> = None;
-        for ty in &usage.casts {
+        for ty in casts {
             let mut next = zeroize::Zeroizing::new(Vec::new());
             let input = match &done {
                 Some((oid, bytes)) => Input { source: Some(*oid), format: Format::Binary, bytes },
                 None => input,
             };
-            datum::cast(input, ty, self.settings, &mut next)
-                .map_err(|e| named(e.client_error(), &usage.class))?;
+            datum::cast(input, ty, self.settings, &mut next)?;
             done = Some((ty.oid(), next));
         }
         Ok(done.map(|(_, bytes)| bytes))

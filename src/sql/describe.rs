@@ -1,6 +1,6 @@
 //! A verdict in words, for `pgseal explain`.
 
-use super::{Edit, OutputValue, Parameter, Plan, Replacement, Statement, Use, Verdict, typename};
+use super::{Edit, NOT_NULL, OutputValue, Parameter, Plan, Replacement, Statement, Use, Verdict, typename};
 use crate::catalog::Class;
 use crate::crypto::Mode;
 use crate::datum::Purpose;
@@ -45,6 +45,7 @@ fn rewritten(plan: &Plan, text: &str) -> Vec<String> {
     for Edit { range, replacement } in &plan.edits {
         let role = match replacement {
             Replacement::Text(_) => continue,
+            Replacement::NullTest { .. } => "not sent, but for whether it is NULL".to_owned(),
             Replacement::Sealed { usage, .. } => used(usage),
             Replacement::SealedArray { usage, .. } => format!("an array, each element {}", used(usage)),
         };
@@ -81,6 +82,7 @@ fn sent(plan: &Plan, text: &str) -> String {
         out.push_str(text.get(at..range.start).unwrap_or_default());
         match replacement {
             Replacement::Text(text) => out.push_str(text),
+            Replacement::NullTest { .. } => out.push_str(NOT_NULL),
             Replacement::Sealed { .. } | Replacement::SealedArray { .. } => out.push_str("'(sealed)'"),
         }
         at = range.end;

@@ -130,7 +130,8 @@ pub enum Parameter {
     Sealed(Use),
     /// An array whose elements are each sealed (`= ANY($1)`).
     SealedArray(Use),
-    /// Only asked whether it is NULL, and sent as an empty text if it is not; with the type that a cast gives it.
+    /// Only asked whether it is NULL, and sent as an empty text if it is not, once it has been read as its type: the
+    /// declared one or that which a cast gives it.
     NullTest(Option<Oid>),
 }
 
@@ -180,7 +181,18 @@ pub enum Replacement {
         /// The array in text form.
         value: String,
     },
+    /// A literal that is only asked whether it is NULL: an empty text takes its place once it has been read as its
+    /// casts' types, one after the other, as the server would have read it.
+    NullTest {
+        /// The types, from the inside out.
+        casts: Vec<Type>,
+        /// The literal's value, as in [`Replacement::Sealed`].
+        value: String,
+    },
 }
+
+/// What stands for a value that is only asked whether it is NULL.
+pub const NOT_NULL: &str = "(''::pg_catalog.text)";
 
 /// What a text does to the session's knowledge once it has run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -177,6 +177,10 @@ impl Mold {
                     usage: usage.clone(),
                     value: value().unwrap_or_else(|| before.clone()),
                 },
+                Replacement::NullTest { casts, value: before } => Replacement::NullTest {
+                    casts: casts.clone(),
+                    value: value().unwrap_or_else(|| before.clone()),
+                },
             };
             Some(Edit { range, replacement })
         });

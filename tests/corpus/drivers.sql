@@ -198,10 +198,10 @@ $5: null test
 $6: array of users.email
 
 SELECT id FROM users WHERE ('a'::text IS NULL OR email = 'a') AND (date '2020-01-01' IS NULL OR born = date '2020-01-01') AND (-5 IS NOT NULL OR age = -5)
-=> SELECT id FROM public.users WHERE ((''::pg_catalog.text)::pg_catalog.text IS NULL OR email = «users.email 'a'») AND ( (''::pg_catalog.text) IS NULL OR born =  «users.born as date '2020-01-01'») AND ((''::pg_catalog.text) IS NOT NULL OR age = «users.age as int4 '-5'»)
+=> SELECT id FROM public.users WHERE («'a' asked whether it is NULL, as text»::pg_catalog.text IS NULL OR email = «users.email 'a'») AND ( «'2020-01-01' asked whether it is NULL, as date» IS NULL OR born =  «users.born as date '2020-01-01'») AND («'-5' asked whether it is NULL, as integer» IS NOT NULL OR age = «users.age as int4 '-5'»)
 
 SELECT id FROM users WHERE (CAST(('a') AS varchar(3)) IS NULL OR email = 'a') AND NULL IS NULL AND true IS NOT NULL
-=> SELECT id FROM public.users WHERE (CAST(((''::pg_catalog.text)) AS pg_catalog.text) IS NULL OR email = «users.email 'a'») AND NULL IS NULL AND true IS NOT NULL
+=> SELECT id FROM public.users WHERE (CAST((«'a' asked whether it is NULL, as character varying(3)») AS pg_catalog.text) IS NULL OR email = «users.email 'a'») AND NULL IS NULL AND true IS NOT NULL
 
 SELECT id FROM users WHERE ($1::text IS NULL OR bio = $1) AND ($2::int IS NULL OR id = $2 + 1) AND ($3::text IS NULL) = ($3 IS NULL) AND email = 'a'
 => SELECT id FROM public.users WHERE ($1::text IS NULL OR bio = $1) AND ($2::int IS NULL OR id = $2 + 1) AND ($3::pg_catalog.text IS NULL) = ($3 IS NULL) AND email = «users.email 'a'»

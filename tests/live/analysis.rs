@@ -6,7 +6,8 @@ mod sealed_plan;
 use pgseal::catalog::{Catalog, EPILOGUE, Loader, PROLOGUE, QUERIES, Storage};
 use pgseal::policy::Policy;
 use pgseal::sql::{
-    self, Arrival, Context, NoNames, OutputValue, Parameter, Plan, Replacement, Schema, Use, Verdict, analyze,
+    self, Arrival, Context, NOT_NULL, NoNames, OutputValue, Parameter, Plan, Replacement, Schema, Use,
+    Verdict, analyze,
 };
 use sealed_plan::SealedPlan;
 
@@ -305,6 +306,7 @@ fn edited(plan: &Plan, text: &str) -> String {
         out.push_str(text.get(at..edit.range.start).unwrap());
         match &edit.replacement {
             Replacement::Text(text) => out.push_str(text),
+            Replacement::NullTest { .. } => out.push_str(NOT_NULL),
             Replacement::Sealed { usage, .. } => out.push_str(match usage.class.storage {
                 Storage::Bytea => "'\\xe511'::pg_catalog.bytea",
                 Storage::Text => "'pgs1.5RE'::pg_catalog.text",

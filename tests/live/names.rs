@@ -172,3 +172,107 @@ fn cursors_are_described_and_fetched_from_by_the_protocol() {
     assert_eq!(given, wanted);
     assert_eq!(given.3.rows.len(), 6);
 }
+
+/// Sends each text to both by Query: the same answer, or a refusal where one is allowed.
+fn same_or_refused(twin: &mut Twin, texts: &[(&str, bool)]) {
+    for (text, may_refuse) in texts {
+        let wanted = Answer::of(&twin.plain.query(text));
+        let given = Answer::of(&twin.sealed.query(text));
+        let is_refused = *may_refuse && given.is_refused();
+        assert!(is_refused || given == wanted, "{text}: {given:?}, not {wanted:?}");
+    }
+}
+
+#[test]
+fn what_fails_behind_other_statements_of_a_text_does_not_undo_them() {
+    let mut twin = Twin::start(Cluster::shared());
+    same_or_refused(
+        &mut twin,
+        &[
+            ("PREPARE r (text) AS SELECT id FROM people WHERE email = $1", false),
+            ("SET work_mem = '5MB'; EXECUTE r('a', 'b')", true),
+            ("BEGIN; UPDATE plain SET n = 78 WHERE id = 1; COMMIT; EXECUTE nothing('ada@example.com')", true),
+            ("EXECUTE r('a', 'b')", false),
+            ("EXECUTE nothing('a', 'b')", false),
+        ],
+    );
+    // A text that is refused is not carried out at all: the error says that it was not the server's.
+    for text in ["DEALLOCATE r; EXECUTE r('ada@example.com')", "SELECT 1; EXECUTE r('a', 'b')"] {
+        let given = Answer::of(&twin.sealed.query(text));
+        assert!(given.is_refused() && given.commands.is_empty(), "{text}: {given:?}");
+    }
+    same(&mut twin, &["EXECUTE r('ada@example.com')"]);
+}
+
+#[test]
+fn declared_types_that_a_column_is_not_compared_with_are_refused() {
+    let mut twin = Twin::start(Cluster::shared());
+    for (prepare, execute) in [
+        ("PREPARE p (date) AS SELECT id FROM people WHERE $1 IS NULL OR born = $1", "EXECUTE p('canary')"),
+        ("PREPARE p (int) AS SELECT id FROM people WHERE email = $1", "EXECUTE p(1)"),
+        ("PREPARE p (text[]) AS SELECT id FROM people WHERE email = $1", "EXECUTE p('{a}')"),
+        ("PREPARE p (text) AS SELECT id FROM people WHERE email = ANY($1)", "EXECUTE p('{a}')"),
+        ("PREPARE p (text) AS SELECT id FROM people WHERE level = $1", "EXECUTE p('1')"),
+        ("PREPARE p (date) AS UPDATE people SET level = $1 WHERE id = 1", "EXECUTE p('2020-01-01')"),
+        ("PREPARE p (int) AS UPDATE people SET email = $1 WHERE id = 1", "EXECUTE p(3)"),
+    ] {
+        same_or_refused(&mut twin, &[("DEALLOCATE ALL", false), (prepare, true), (execute, true)]);
+    }
+}
+
+#[test]
+fn what_is_only_asked_whether_it_is_null_is_read_as_its_type_all_the_same() {
+    let mut twin = Twin::start(Cluster::shared());
+    same(
+        &mut twin,
+        &[
+            "SELECT id FROM people WHERE '12'::int IS NULL ORDER BY id",
+            "SELECT id FROM people WHERE '12'::int IS NOT NULL ORDER BY id",
+            "SELECT id FROM people WHERE 12::int8 IS NOT NULL ORDER BY id",
+            "SELECT id FROM people WHERE 99999999999::int4 IS NOT NULL ORDER BY id",
+            "SELECT id FROM people WHERE 'canary'::int IS NULL ORDER BY id",
+            "SELECT id FROM people WHERE 'canary'::text::int IS NULL ORDER BY id",
+            "SELECT id FROM people WHERE '99.95'::numeric(3,1) IS NULL ORDER BY id",
+            "SELECT id FROM people WHERE '1985-12-10'::date IS NULL OR born = '1985-12-10'::date ORDER BY id",
+            "SELECT id FROM people WHERE '1985-13-10'::date IS NULL OR born = '1985-12-10'::date ORDER BY id",
+            "SELECT id FROM people WHERE 'x'::text IS NULL OR email = 'ada@example.com'::text ORDER BY id",
+            "SELECT id FROM people WHERE CAST('xyz' AS varchar(2)) IS NULL OR email = 'ada@example.com' ORDER BY id",
+            "SELECT id FROM people WHERE ARRAY['x'] IS NULL OR email = ANY (ARRAY['ada@example.com']) ORDER BY id",
+            "SELECT id FROM people WHERE '{x}'::text[] IS NULL OR email = 'ada@example.com' ORDER BY id",
+            "SELECT id FROM people WHERE '{x'::text[] IS NULL OR email = 'ada@example.com' ORDER BY id",
+            "SELECT id FROM people WHERE date '1985-12-10' IS NULL OR born = date '1985-12-10' ORDER BY id",
+            "SELECT id FROM people WHERE date '1985-12-41' IS NULL OR born = date '1985-12-10' ORDER BY id",
+            "SELECT id FROM people WHERE -5 IS NULL OR level = -5 ORDER BY id",
+            "SELECT id FROM people WHERE 1.5::int IS NULL OR level = 2 ORDER BY id",
+        ],
+    );
+    for (text, values) in [
+        ("SELECT id FROM people WHERE $1::int IS NULL ORDER BY id", ["canary", "12"]),
+        (
+            "SELECT id FROM people WHERE $1::date IS NULL OR born = '1985-12-10' ORDER BY id",
+            ["x", "1985-12-10"],
+        ),
+        ("SELECT id FROM people WHERE $1::text IS NULL OR born = '1985-12-10' ORDER BY id", ["canary", "x"]),
+        ("SELECT id FROM people WHERE $1::point IS NULL OR born = '1985-12-10' ORDER BY id", ["x", "(1,2)"]),
+        (
+            "SELECT id FROM people WHERE $1::int[] IS NULL OR born = '1985-12-10' ORDER BY id",
+            ["canary", "{1}"],
+        ),
+    ] {
+        for value in values {
+            for how in [How::Text, How::Described] {
+                let wanted = ask(&mut twin.plain, how, text, &[Some(value)]);
+                let given = ask(&mut twin.sealed, how, text, &[Some(value)]);
+                assert_eq!(given, wanted, "{text} {value}");
+            }
+        }
+    }
+    for (prepare, execute) in [
+        ("PREPARE p AS SELECT id FROM people WHERE $1::int IS NULL", "EXECUTE p('canary')"),
+        ("PREPARE p AS SELECT id FROM people WHERE $1::int IS NULL AND email = 'x'", "EXECUTE p('12')"),
+        ("PREPARE p (int) AS SELECT id FROM people WHERE $1 IS NULL", "EXECUTE p('canary')"),
+        ("PREPARE p AS SELECT id FROM people WHERE $1::text IS NOT NULL", "EXECUTE p('canary')"),
+    ] {
+        same_or_refused(&mut twin, &[("DEALLOCATE ALL", false), (prepare, false), (execute, true)]);
+    }
+}

@@ -47,6 +47,9 @@ fn what_stands_behind_a_setting_in_one_flight_is_read_and_written_under_it() {
         "SET datestyle = 'SQL, DMY'; UPDATE people SET born = '02/03/2001' WHERE id = 1; SELECT born FROM people WHERE id = 1",
         "SET timezone = 'Asia/Tokyo'; SELECT tz FROM kinds ORDER BY id",
         "SET standard_conforming_strings = off; UPDATE people SET ssn = 'a\\\\b' WHERE id = 1",
+        "SELECT set_config('datestyle', 'SQL, DMY', false), born FROM people ORDER BY id",
+        "SELECT set_config('datestyle', 'SQL, DMY', false), id FROM people WHERE born = '02/03/2001'",
+        "SELECT set_config('datestyle', 'SQL, DMY', false), email, level FROM people ORDER BY id",
     ] {
         let (given, wanted) = (Answer::of(&twin.sealed.query(text)), Answer::of(&twin.plain.query(text)));
         assert!(given == wanted || given.is_refused(), "{text}: {given:?}, not {wanted:?}");

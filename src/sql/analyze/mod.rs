@@ -120,6 +120,8 @@ struct Whole {
 /// What the statements before one, in the same text, have done.
 #[derive(Default)]
 struct Before {
+    /// There is one: what fails now may not undo what it did.
+    any: bool,
     /// They may have changed what names mean.
     names_changed: bool,
     /// What the database is after their definitions of protected tables.
@@ -184,6 +186,7 @@ impl Whole {
             Made::Schema(schema) => self.before.schema = Some(Arc::from(schema)),
             Made::Undone => self.before.names_changed |= self.before.schema.is_some(),
         }
+        self.before.any = true;
         self.before.names.extend(one.name.map(|name| (self.statements.len(), name)));
         self.free.extend(one.free);
         let (outputs, copy, read_only) = match one.plan {

@@ -204,7 +204,7 @@ impl One<'_> {
             Meaning::Unknown => self.execute_named(lexemes, &name, &NamedStatement::unknown()),
             // The server would say the same, and write the constants into its log.
             Meaning::Nothing | Meaning::Void if lexemes.iter().any(Lexeme::is_value) => {
-                Err(Refusal::new(Reason::UndefinedStatement { name }, None))
+                Err(self.fails(Reason::UndefinedStatement { name }, None))
             }
             Meaning::Nothing | Meaning::Void => Ok(Carried::forward(Effects::NONE)),
             Meaning::Changed => Err(Refusal::new(Reason::PlanChanged, at)),
@@ -259,7 +259,7 @@ impl One<'_> {
             let expected = roles.len().max(statement.declared.len());
             if arguments.len() != expected {
                 let (name, given) = (name.to_owned(), arguments.len());
-                return Err(Refusal::new(Reason::WrongArguments { name, expected, given }, None));
+                return Err(self.fails(Reason::WrongArguments { name, expected, given }, None));
             }
         }
         let mut analyzer = Analyzer::new(self.text, &parsed, self.cx.schema, self.cx.search_path);
@@ -349,7 +349,15 @@ impl Analyzer<'_> {
         self.at = Some(at);
         let (is_array, usage) = match role {
             Parameter::Plain => return,
-            Parameter::NullTest(_) => {
+            Parameter::NullTest(asked) => {
+                // The server is not given the value, so it would not say that it is none of its type.
+                let ty = declared.or(*asked).unwrap_or(TEXT);
+                let is_taken = matches!(ty, TEXT | VARCHAR)
+                    && self.assigns(constant_of(&self.constants, &tokens), TEXT, false);
+                if kind != ConstantKind::Null && !is_taken {
+                    return self
+                        .not_understood("a constant for a parameter that is only asked whether it is NULL");
+                }
                 let text = match kind {
                     ConstantKind::Null => "NULL".to_owned(),
                     ConstantKind::Parameter(_) => {

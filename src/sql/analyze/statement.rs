@@ -1,10 +1,13 @@
 //! One statement to its verdict.
 
+use std::collections::BTreeMap;
+
 use sqlparser::ast;
 
 use super::definition::MADE_HERE;
 use super::names::is_execute;
 use super::{Before, Carried, Made, OnePlan, made, shown};
+use crate::catalog::Class;
 use crate::datum::Oid;
 use crate::sql::analysis::Analyzer;
 use crate::sql::edits::{Constants, output_value};
@@ -14,7 +17,7 @@ use crate::sql::names::{Behind, Meaning, Names as _};
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::scan;
 use crate::sql::scope::{Columns, Env};
-use crate::sql::{Context, Output, OutputValue, Parameter};
+use crate::sql::{Context, Edit, Output, OutputValue, Parameter};
 
 /// One statement.
 pub(super) struct One<'a> {
@@ -50,6 +53,19 @@ impl One<'_> {
         Refusal::new(Reason::NotUnderstood { construct, name }, start)
     }
 
+    /// Refuses what the server would refuse as well. Behind other statements the error must not be the server's own:
+    /// it would let what they did stand, and nothing of a refused text is carried out.
+    pub(super) fn fails(&self, reason: Reason, at: Option<usize>) -> Refusal {
+        match &reason {
+            Reason::UndefinedStatement { name } | Reason::WrongArguments { name, .. } if self.before.any => {
+                let construct = "what fails behind another statement of the same text".to_owned();
+                let at = self.lexemes.first().map(|lexeme| lexeme.start);
+                Refusal::new(Reason::NotUnderstood { construct, name: name.clone() }, at)
+            }
+            _ => Refusal::new(reason, at),
+        }
+    }
+
     fn judged(&self, head: &StatementHead) -> Result<Carried, Refusal> {
         use StatementKind as Kind;
         let start = self.lexemes.first().map(|lexeme| lexeme.start);
@@ -73,7 +89,7 @@ impl One<'_> {
             && self.lexemes.iter().any(Lexeme::is_value)
             && matches!(names.statement(&name), Meaning::Nothing | Meaning::Void)
         {
-            return Err(Refusal::new(Reason::UndefinedStatement { name }, Some(at)));
+            return Err(self.fails(Reason::UndefinedStatement { name }, Some(at)));
         }
         if let Some(hit) = scan::names_plan(self.text, self.lexemes, &|name| names.is_protected(name)) {
             return Err(self.kind_refused(shown(hit.name), Some(hit.at)));
@@ -291,6 +307,17 @@ impl One<'_> {
             None => None,
             Some(columns) => self.outputs(&analyzer, &columns, &name)?,
         };
+        if effects.settings
+            && let Some(class) = sealed_classes(&edits, &parameters, outputs.as_deref())
+                .find(|class| class.ty.depends_on_settings())
+        {
+            let construct =
+                "a function that may change settings, beside a type whose form they give,".to_owned();
+            return Err(Refusal::new(
+                Reason::NotUnderstood { construct, name: class.column.to_string() },
+                analyzer.at,
+            ));
+        }
         Ok(Carried {
             effects: *effects,
             unresolved: *unresolved,
@@ -347,6 +374,21 @@ impl One<'_> {
         let kind = words.iter().take(if is_pair { 2 } else { 1 }).map(|word| word.to_uppercase());
         Refusal::new(Reason::Kind { kind: kind.collect::<Vec<_>>().join(" "), name }, at)
     }
+}
+
+/// What a statement seals and opens.
+fn sealed_classes<'a>(
+    edits: &'a [Edit],
+    parameters: &'a BTreeMap<usize, Parameter>,
+    outputs: Option<&'a [Output]>,
+) -> impl Iterator<Item = &'a Class> {
+    let literals = edits.iter().filter_map(|edit| edit.replacement.usage());
+    let usages = literals.chain(parameters.values().filter_map(Parameter::usage));
+    let opened = outputs.unwrap_or_default().iter().filter_map(|output| match &output.value {
+        OutputValue::Plain => None,
+        OutputValue::Sealed(class) | OutputValue::SealedArray(class) => Some(&**class),
+    });
+    usages.map(|usage| &*usage.class).chain(opened)
 }
 
 /// What EXPLAIN makes of a statement: rows of its own.

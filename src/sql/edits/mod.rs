@@ -3,9 +3,10 @@
 mod array;
 mod echo;
 mod links;
+mod null_test;
 mod written;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) use self::links::Link;
@@ -199,6 +200,15 @@ impl Analyzer<'_> {
                 self.refuse(Reason::CastOfConstant { column, target });
                 continue;
             }
+            // Without a cast no array becomes a value, and no value an array.
+            if let Some(declared) = constant.kind.parameter().and_then(|number| self.declared_oid(number))
+                && constant.casts.is_empty()
+                && datum::element_of(declared).is_some() != is_array
+            {
+                let target = typename::name_of(declared).unwrap_or("another type").to_owned();
+                self.refuse(Reason::CastOfConstant { column: class.column.clone(), target });
+                continue;
+            }
             let whole =
                 |oid: Option<Oid>| if is_array && is_value { oid.and_then(typename::array_of) } else { oid };
             let (ty, source) = (whole(written.ty), whole(written.source()));
@@ -368,52 +378,6 @@ impl Analyzer<'_> {
             return Err(Box::new(Reason::BesideColumn { column: class.column.clone(), construct }));
         }
         Ok(Ty::Sealed(Arc::new(Class { ty: own, ..Class::clone(class) })))
-    }
-
-    /// Hides constants of which the server needs to know no more than whether they are NULL. In
-    /// `'ada' IS NULL OR name = 'ada'`, or with a parameter for each of the two, nothing says what the first one is,
-    /// and it is the value of an encrypted column all the same.
-    pub(super) fn hide_null_tests(&self, constants: &mut Constants) {
-        let parameters =
-            self.constants.iter().filter_map(|constant| Some((constant.kind.parameter()?, constant)));
-        let mut used_otherwise = HashSet::new();
-        let mut casts = HashMap::new();
-        for (number, constant) in parameters {
-            if !constant.is_null_test {
-                used_otherwise.insert(number);
-            }
-            if let Some(cast) = constant.casts.first() {
-                casts.entry(number).or_insert(&cast.target);
-            }
-        }
-        for constant in self.constants.iter().filter(|constant| constant.is_null_test) {
-            // What has become known of it has another use.
-            if !matches!(self.inference.resolve(&constant.ty), Ty::Var(_)) {
-                continue;
-            }
-            match constant.kind {
-                ConstantKind::Null | ConstantKind::Bool => continue,
-                ConstantKind::Parameter(number) => {
-                    let source = casts.get(&number).map(|target| match (target.oid, target.is_array) {
-                        (Some(element), true) => typename::array_of(element),
-                        (oid, _) => oid,
-                    });
-                    if used_otherwise.contains(&number) || source == Some(None) {
-                        continue;
-                    }
-                    constants.parameters.insert(number, Parameter::NullTest(source.flatten()));
-                }
-                ConstantKind::String | ConstantKind::Number => {
-                    let replacement = Replacement::Text("(''::pg_catalog.text)".to_owned());
-                    constants.edits.push(Edit { range: constant.range.clone(), replacement });
-                }
-            }
-            for cast in &constant.casts {
-                let Some(range) = self.bytes(&cast.target.tokens) else { continue };
-                let text = if cast.is_prefix { "" } else { storage_type(Storage::Text) };
-                constants.edits.push(Edit { range, replacement: Replacement::Text(text.to_owned()) });
-            }
-        }
     }
 
     fn role(&mut self, ty: &Ty) -> Role {
@@ -593,6 +557,16 @@ fn truth_edits(range: std::ops::Range<usize>, class: Arc<Class>, edits: &mut Vec
 /// first.
 fn compared_as(column: &Base, constant: &Constant) -> Option<Oid> {
     (*column == Base::Varchar && !constant.is_listed).then_some(TEXT)
+}
+
+impl Replacement {
+    /// How a sealed one is used.
+    pub fn usage(&self) -> Option<&Use> {
+        match self {
+            Self::Text(_) | Self::NullTest { .. } => None,
+            Self::Sealed { usage, .. } | Self::SealedArray { usage, .. } => Some(usage),
+        }
+    }
 }
 
 impl Parameter {

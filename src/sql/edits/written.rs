@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::catalog::Class;
-use crate::datum::{self, Oid, Type};
+use crate::datum::{self, Base, Oid, Type};
 use crate::sql::analysis::{Analyzer, Cast, Constant, ConstantKind};
 use crate::sql::edits::links::Links;
 use crate::sql::lex::{self, Number};
@@ -93,7 +93,7 @@ impl Analyzer<'_> {
         let types = written.casts.iter().map(|cast| {
             let element = self.cast_type(cast, class)?;
             Some(match is_array {
-                true => Type { base: datum::Base::Array(Box::new(element.base)), ..element },
+                true => Type { base: Base::Array(Box::new(element.base)), ..element },
                 false => element,
             })
         });
@@ -105,7 +105,7 @@ impl Analyzer<'_> {
         let limits = casts.iter().filter(|cast| cast.target.modifier != Modifier::None);
         let types = limits.map(|cast| {
             let element = self.cast_type(cast, class)?;
-            Some(Type { base: datum::Base::Array(Box::new(element.base)), ..element })
+            Some(Type { base: Base::Array(Box::new(element.base)), ..element })
         });
         types.collect()
     }
@@ -116,14 +116,19 @@ impl Analyzer<'_> {
         let own = class.ty.element().unwrap_or_else(|| class.ty.clone());
         match cast.target.modifier {
             Modifier::None if own.oid() == oid => Some(Type::plain(own.base)),
-            Modifier::None => Type::from_oid(oid, -1),
-            Modifier::Length(_) | Modifier::Other => {
-                let written = self.text.get(self.bytes(&cast.target.tokens)?)?;
-                let Ok(datum::TypeName::Builtin(ty)) = Type::parse(written) else { return None };
-                let ty = ty.element().unwrap_or(ty);
-                (ty.oid() == oid).then_some(ty)
-            }
+            Modifier::None | Modifier::Length(_) | Modifier::Other => self.modified_type(cast, oid),
         }
+    }
+
+    /// A built-in type with the modifier that a cast gives it.
+    pub(super) fn modified_type(&self, cast: &Cast, oid: Oid) -> Option<Type> {
+        if cast.target.modifier == Modifier::None {
+            return Type::from_oid(oid, -1);
+        }
+        let written = self.text.get(self.bytes(&cast.target.tokens)?)?;
+        let Ok(datum::TypeName::Builtin(ty)) = Type::parse(written) else { return None };
+        let ty = ty.element().unwrap_or(ty);
+        (ty.oid() == oid).then_some(ty)
     }
 
     /// The first type that is known of each group of constants.
@@ -181,11 +186,7 @@ impl Analyzer<'_> {
     fn own(&self, constant: &Constant) -> Outcome {
         let oid = match constant.kind {
             ConstantKind::Bool => Some(BOOL),
-            ConstantKind::Number => Some(match self.number(constant) {
-                Some(Number::Int4(_)) => INT4,
-                Some(Number::Int8(_)) => INT8,
-                Some(Number::Numeric(_)) | None => NUMERIC,
-            }),
+            ConstantKind::Number => Some(self.number_type(constant).oid()),
             ConstantKind::String if constant.is_national() => Some(BPCHAR),
             ConstantKind::Parameter(number) => self.declared_type(number),
             ConstantKind::String | ConstantKind::Null => None,
@@ -200,9 +201,14 @@ impl Analyzer<'_> {
 
     /// The type that the client declared for a parameter; for an array that of its elements.
     pub(in crate::sql) fn declared_type(&self, number: usize) -> Option<Oid> {
+        let oid = self.declared_oid(number)?;
+        Some(datum::element_of(oid).unwrap_or(oid))
+    }
+
+    /// The type that the client declared for a parameter.
+    pub(super) fn declared_oid(&self, number: usize) -> Option<Oid> {
         let oid = *self.declared.get(number.checked_sub(1)?)?;
-        let is_known = !matches!(oid, 0 | UNKNOWN);
-        is_known.then(|| datum::element_of(oid).unwrap_or(oid))
+        (!matches!(oid, 0 | UNKNOWN)).then_some(oid)
     }
 
     fn add_cast(&self, written: &mut Written, constant: &Constant, cast: &Cast) -> Result<(), String> {
@@ -236,6 +242,15 @@ impl Analyzer<'_> {
         written.changes |= !(keeps_length && keeps_value) && constant.kind != ConstantKind::Null;
         written.casts.push(cast.clone());
         Ok(())
+    }
+
+    /// The type that PostgreSQL gives a number.
+    pub(super) fn number_type(&self, constant: &Constant) -> Base {
+        match self.number(constant) {
+            Some(Number::Int4(_)) => Base::Int4,
+            Some(Number::Int8(_)) => Base::Int8,
+            Some(Number::Numeric(_)) | None => Base::Numeric,
+        }
     }
 
     fn number(&self, constant: &Constant) -> Option<Number> {

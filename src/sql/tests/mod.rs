@@ -205,6 +205,13 @@ fn edited(plan: &Plan, text: &str) -> String {
             Replacement::SealedArray { usage, value } => {
                 let _ = write!(out, "«array of {} '{value}'»", used(usage));
             }
+            Replacement::NullTest { casts, value } => {
+                let _ = write!(out, "«'{value}' asked whether it is NULL");
+                for cast in casts {
+                    let _ = write!(out, ", as {cast}");
+                }
+                out.push('»');
+            }
         }
         at = range.end;
     }

@@ -291,15 +291,11 @@ impl<'a> Definer<'a> {
         if !parameters.is_empty() {
             return self.not_understood("a parameter", tokens.start);
         }
-        if let Purpose::Plain(construct) | Purpose::Key(construct) = purpose {
-            let sealed = edits.iter().find_map(|edit| match &edit.replacement {
-                Replacement::Sealed { usage, .. } | Replacement::SealedArray { usage, .. } => Some(usage),
-                Replacement::Text(_) => None,
-            });
-            if let Some(usage) = sealed {
-                let (construct, column) = ((*construct).to_owned(), usage.class.column.clone());
-                return Err(Refusal::new(Reason::LastingConstant { construct, column }, at));
-            }
+        if let Purpose::Plain(construct) | Purpose::Key(construct) = purpose
+            && let Some(usage) = edits.iter().find_map(|edit| edit.replacement.usage())
+        {
+            let (construct, column) = ((*construct).to_owned(), usage.class.column.clone());
+            return Err(Refusal::new(Reason::LastingConstant { construct, column }, at));
         }
         self.edits.extend(edits);
         self.edits.append(&mut analyzer.edits);

@@ -5,6 +5,7 @@ use super::reader::{Name, Reader};
 use super::table::{self, Head};
 use crate::catalog::RelationKind;
 use crate::sql::OutputValue;
+use crate::sql::Parameter;
 use crate::sql::analyze::statement::{One, Walked, walk};
 use crate::sql::analyze::{Carried, Made};
 use crate::sql::edits::{Constants, output_value};
@@ -12,7 +13,6 @@ use crate::sql::kinds::StatementHead;
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::schema::Planned;
 use crate::sql::scope::Columns;
-use crate::sql::{Parameter, Replacement};
 
 /// A query and the relation that it makes.
 pub(super) struct Stored<'a> {
@@ -169,12 +169,8 @@ impl One<'_> {
 
     /// A view's query is kept, and a constant in it is sealed by a key that will be rotated.
     fn lasting(&self, constants: &Constants, at: Option<usize>) -> Result<(), Refusal> {
-        let sealed = constants.edits.iter().find_map(|edit| match &edit.replacement {
-            Replacement::Sealed { usage, .. } | Replacement::SealedArray { usage, .. } => {
-                Some((usage, edit.range.start))
-            }
-            Replacement::Text(_) => None,
-        });
+        let mut edits = constants.edits.iter();
+        let sealed = edits.find_map(|edit| Some((edit.replacement.usage()?, edit.range.start)));
         match sealed {
             None if constants.parameters.is_empty() => Ok(()),
             None => {
