@@ -16,6 +16,8 @@ RUN cargo build --release --locked
 FROM scratch
 COPY --from=build /src/target/release/pgseal /pgseal
 COPY LICENSE /LICENSE
+# The authorities that servers with a public certificate are verified against.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 USER 65532:65532
 ENV PGSEAL_LISTEN=0.0.0.0:6432 \
     PGSEAL_POLICY=/etc/pgseal/policy.toml \

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::keyring::KeyringError;
-use crate::net::tls::TlsError;
+use crate::net::tls::{TlsError, UpstreamTls};
 use crate::policy::PolicyError;
 use crate::session::ClientTls;
 
@@ -125,7 +125,11 @@ Examples:
   DATABASE_URL=postgres://me@127.0.0.1:6432/app ./application
 
 Clients log in with the server's own users and passwords, which pass through. The proxy needs no
-credentials of its own.")]
+credentials of its own.
+
+The server has to speak TLS and to show a certificate for its host, unless it is on this machine:
+  --upstream-ca ca.crt         its certificate is from this authority, or is this one
+  --upstream-tls disable       no TLS; for a network in which nobody else can listen")]
 pub struct ServeArgs {
     /// Where to listen for clients: ADDRESS:PORT.
     #[arg(long, value_name = "ADDR", env = "PGSEAL_LISTEN", default_value = "127.0.0.1:6432")]
@@ -155,6 +159,22 @@ pub struct ServeArgs {
     /// Authorities whose certificates clients have to show under `--tls mutual`.
     #[arg(long, value_name = "FILE", env = "PGSEAL_TLS_CLIENT_CA")]
     pub tls_client_ca: Option<PathBuf>,
+    /// TLS towards the server; by default verify-full, except on loopback addresses without --upstream-ca.
+    #[arg(long, value_name = "MODE", env = "PGSEAL_UPSTREAM_TLS")]
+    pub upstream_tls: Option<UpstreamTlsMode>,
+    /// Authorities of the server's certificate, or the certificate itself; `system` (the default) for those that
+    /// this machine trusts.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_UPSTREAM_CA")]
+    pub upstream_ca: Option<PathBuf>,
+    /// A certificate to show to a server that asks for one.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_UPSTREAM_CERT", requires = "upstream_key")]
+    pub upstream_cert: Option<PathBuf>,
+    /// The key of that certificate; nobody else may be able to read it.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_UPSTREAM_KEY", requires = "upstream_cert")]
+    pub upstream_key: Option<PathBuf>,
+    /// How TLS with the server begins: by a request, or at once (PostgreSQL 17 and newer).
+    #[arg(long, value_name = "HOW", env = "PGSEAL_UPSTREAM_TLS_NEGOTIATION", default_value = "postgres")]
+    pub upstream_tls_negotiation: Negotiation,
     /// Threads that serve sessions; 0 for one per core.
     #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
     pub workers: usize,
@@ -182,6 +202,39 @@ impl From<TlsMode> for ClientTls {
             TlsMode::Mutual => Self::Mutual,
         }
     }
+}
+
+/// What is demanded of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum UpstreamTlsMode {
+    /// No TLS.
+    Disable,
+    /// TLS, whoever answers.
+    Require,
+    /// And a certificate from an authority in --upstream-ca.
+    VerifyCa,
+    /// And the certificate bears the name of the host in --upstream.
+    VerifyFull,
+}
+
+impl From<UpstreamTlsMode> for UpstreamTls {
+    fn from(mode: UpstreamTlsMode) -> Self {
+        match mode {
+            UpstreamTlsMode::Disable => Self::Disable,
+            UpstreamTlsMode::Require => Self::Require,
+            UpstreamTlsMode::VerifyCa => Self::VerifyCa,
+            UpstreamTlsMode::VerifyFull => Self::VerifyFull,
+        }
+    }
+}
+
+/// How TLS begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Negotiation {
+    /// By SSLRequest.
+    Postgres,
+    /// At once.
+    Direct,
 }
 
 /// Read a policy and report everything that is wrong with it

@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, ServeArgs, block_on};
+use super::{Exit, Negotiation, ServeArgs, block_on};
 use crate::metrics::Metrics;
-use crate::net::tls::{self, ClientSettings, Pair, Tls};
+use crate::net::tls::{self, ClientSettings, Pair, Tls, UpstreamSettings};
 use crate::policy::Policy;
 use crate::{keyring, net};
 
@@ -53,7 +53,8 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
                 _ = tokio::signal::ctrl_c() => {}
             }
         };
-        tracing::info!(%address, upstream = args.upstream, workers, columns = protected, "serving");
+        let upstream_tls = tls.upstream.mode().as_str();
+        tracing::info!(%address, upstream = args.upstream, upstream_tls, workers, columns = protected, "serving");
         tokio::select! {
             served = net::serve(listener, config, shutdown) => served?,
             () = reload(hangups, &tls) => {}
@@ -85,5 +86,12 @@ fn tls_settings(args: &ServeArgs) -> tls::Settings {
         identity: pair(&args.tls_cert, &args.tls_key),
         authorities: args.tls_client_ca.clone(),
     };
-    tls::Settings { client }
+    let upstream = UpstreamSettings {
+        address: args.upstream.clone(),
+        mode: args.upstream_tls.map(Into::into),
+        authorities: args.upstream_ca.clone(),
+        identity: pair(&args.upstream_cert, &args.upstream_key),
+        direct: args.upstream_tls_negotiation == Negotiation::Direct,
+    };
+    tls::Settings { client, upstream }
 }

@@ -3,13 +3,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Worker;
 use super::catalogs::Subscription;
 use super::leg::Leg;
+use super::tls::UpstreamError;
 use crate::error::{ClientError, SqlState};
 use crate::session::{ClientTls, Event, Session, Tools};
 
@@ -38,7 +38,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
         step(&mut session, &mut client, server.as_mut(), worker);
         while let Some(event) = session.take_event() {
             match event {
-                Event::Cancel(packet) => return cancel(&config.upstream, &packet).await,
+                Event::Cancel(packet) => return cancel(client, &packet, worker).await,
                 Event::Handshake => {
                     client.write_all(session.to_client()).await?;
                     encrypt(&mut client, &mut session, worker, false).await?;
@@ -55,15 +55,9 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
         // The server is called when there is something to say to it, so a probe of the port costs it nothing.
         if server.is_none() && !session.to_server().is_empty() {
             catalog = session.database().map(|d| worker.shared.catalogs.subscribe(d));
-            match TcpStream::connect(&config.upstream).await {
-                Ok(socket) => server = Some(Leg::new(socket)),
-                Err(error) => {
-                    tracing::error!(%error, "the server cannot be reached");
-                    session.fail(
-                        ClientError::fatal(SqlState::UNABLE_TO_CONNECT, "the proxy cannot reach the server")
-                            .with_hint("Is the server running, and is --upstream right?"),
-                    );
-                }
+            match reach(worker).await {
+                Ok(leg) => server = Some(leg),
+                Err(error) => session.fail(unreachable(&error)),
             }
         }
         let was_full = session.is_full();
@@ -150,14 +144,45 @@ fn step(session: &mut Session, client: &mut Leg, server: Option<&mut Leg>, worke
     session.client(&mut client.input, &mut tools);
 }
 
+/// Connects to the server.
+async fn reach(worker: &Worker) -> Result<Leg, UpstreamError> {
+    let config = &worker.shared.config;
+    let mut socket = TcpStream::connect(&config.upstream).await?;
+    let secured = config.tls.upstream.secure(&mut socket).await;
+    if config.tls.upstream.is_on() {
+        config.metrics.server_handshakes.count(&secured);
+    }
+    let mut leg = Leg::new(socket);
+    if let Some(connection) = secured? {
+        leg.secure(connection)?;
+    }
+    Ok(leg)
+}
+
+/// What a client is told of it.
+fn unreachable(error: &UpstreamError) -> ClientError {
+    tracing::error!(%error, "the server cannot be reached");
+    let told = ClientError::fatal(SqlState::UNABLE_TO_CONNECT, "the proxy cannot reach the server")
+        .with_hint(error.hint());
+    match error {
+        // What the system says of a host that cannot be reached is for the log.
+        UpstreamError::Lost(_) => told,
+        error => told.with_detail(error.to_string()),
+    }
+}
+
 /// Passes a CancelRequest on. The server answers by closing; what comes of it the other session sees.
-async fn cancel(upstream: &str, packet: &[u8]) -> io::Result<()> {
-    let mut socket = TcpStream::connect(upstream).await?;
-    socket.write_all(packet).await?;
-    socket.shutdown().await?;
-    // The client waits for our closing to know that the request has been dealt with.
-    let _ = timeout(LINGER, socket.read(&mut [0; 1])).await;
-    Ok(())
+async fn cancel(mut client: Leg, packet: &[u8], worker: &Worker) -> io::Result<()> {
+    match reach(worker).await {
+        Ok(mut server) => {
+            server.write_all(&mut packet.into()).await?;
+            server.shut_down().await?;
+            // The client waits for our closing to know that the request has been dealt with.
+            let _ = timeout(LINGER, server.drain()).await;
+        }
+        Err(error) => tracing::error!(%error, "the server cannot be reached to cancel a statement"),
+    }
+    timeout(LINGER, client.shut_down()).await.unwrap_or(Ok(()))
 }
 
 /// Sends what is left to both sides, and closes them.

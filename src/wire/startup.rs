@@ -17,6 +17,9 @@ const CANCEL: u32 = 80_877_102;
 const SSL: u32 = 80_877_103;
 const GSSENC: u32 = 80_877_104;
 
+/// An SSLRequest as a whole.
+pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
 /// What a client may say first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
@@ -201,7 +204,7 @@ mod tests {
 
     #[test]
     fn requests_before_startup_are_told_apart() {
-        assert_eq!(read(&[0, 0, 0, 8, 4, 210, 22, 47]), Ok(Packet::Ssl));
+        assert_eq!(read(&SSL_REQUEST), Ok(Packet::Ssl));
         assert_eq!(read(&[0, 0, 0, 8, 4, 210, 22, 48]), Ok(Packet::GssEnc));
         assert_eq!(read(&[0, 0, 0, 16, 4, 210, 22, 46, 0, 0, 0, 1, 0, 0, 0, 2]), Ok(Packet::Cancel));
         assert_eq!(read(&[0, 0, 0, 8, 0, 2, 0, 0]), Ok(Packet::Unsupported(2, 0)));

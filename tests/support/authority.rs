@@ -64,6 +64,13 @@ impl Authority {
         &self.folder
     }
 
+    /// Moves its files into a folder that somebody else removes: what is kept in a static is not dropped.
+    pub fn settle(&mut self, folder: &Path) {
+        let folder = folder.join("authority");
+        fs::rename(&self.folder, &folder).expect("a folder moves");
+        self.folder = folder;
+    }
+
     /// A certificate for `localhost` and 127.0.0.1.
     pub fn server(&self, file: &str) -> Issued {
         self.issue(file, Wanted { name: "a server", hosts: &["localhost", "127.0.0.1"], ..Wanted::default() })

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::authority::{Authority, Issued};
 use super::client::RawClient;
 use super::supervised::{Supervised, User};
 
@@ -28,8 +29,20 @@ host all all 127.0.0.1/32 trust
 host replication all 127.0.0.1/32 trust
 ";
 
-/// Roles for [`HBA`].
+/// The same of a cluster that speaks TLS, and demands it of those who come in by a name of their own.
+const ENCRYPTED_HBA: &str = "
+local all all trust
+hostssl all by_scram 127.0.0.1/32 scram-sha-256
+hostssl all by_md5 127.0.0.1/32 md5
+hostssl all by_password 127.0.0.1/32 password
+hostssl all by_certificate 127.0.0.1/32 cert
+hostssl all only_encrypted 127.0.0.1/32 trust
+host all postgres 127.0.0.1/32 trust
+";
+
+/// Roles for [`HBA`] and [`ENCRYPTED_HBA`].
 const ROLES: &str = "
+CREATE ROLE by_certificate LOGIN; CREATE ROLE only_encrypted LOGIN;
 SET password_encryption = 'md5'; CREATE ROLE by_md5 LOGIN PASSWORD 'correct horse';
 SET password_encryption = 'scram-sha-256'; CREATE ROLE by_scram LOGIN PASSWORD 'correct horse';
 CREATE ROLE by_password LOGIN PASSWORD 'correct horse';
@@ -87,13 +100,28 @@ impl Cluster {
 
     /// A cluster with settings of one's own.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_under(settings, HBA, &[])
+    }
+
+    /// A cluster that shows a certificate, and takes those of clients from an authority.
+    pub fn encrypted(shown: &Issued, authority: &Authority) -> Self {
+        let settings = [("ssl", "on"), ("ssl_ca_file", "root.crt")];
+        let files = [
+            ("server.crt", shown.certificate.clone()),
+            ("server.key", shown.key.clone()),
+            ("root.crt", authority.file()),
+        ];
+        Self::start_under(&settings, ENCRYPTED_HBA, &files)
+    }
+
+    fn start_under(settings: &[(&str, &str)], hba: &str, files: &[(&str, PathBuf)]) -> Self {
         // A port was free a moment ago; if somebody took it since, try another.
-        let cluster = (0..3).find_map(|_| Self::try_start(settings)).expect("PostgreSQL starts");
+        let cluster = (0..3).find_map(|_| Self::try_start(settings, hba, files)).expect("PostgreSQL starts");
         cluster.connect("postgres").run(ROLES);
         cluster
     }
 
-    fn try_start(settings: &[(&str, &str)]) -> Option<Self> {
+    fn try_start(settings: &[(&str, &str)], hba: &str, files: &[(&str, PathBuf)]) -> Option<Self> {
         let user = unprivileged();
         let (folder, port) = (temporary_folder(user), free_port());
         let (data, log) = (folder.join("data"), folder.join("log"));
@@ -101,7 +129,15 @@ impl Cluster {
         let setting = |(name, value): &(&str, &str)| format!("{name} = '{value}'\n");
         let conf: String = FAST.iter().chain(settings).map(setting).collect();
         fs::write(data.join("postgresql.auto.conf"), conf).expect("settings are written");
-        fs::write(data.join("pg_hba.conf"), HBA).expect("pg_hba.conf is written");
+        fs::write(data.join("pg_hba.conf"), hba).expect("pg_hba.conf is written");
+        for (name, from) in files {
+            let to = data.join(name);
+            fs::copy(from, &to).expect("a file is copied");
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).expect("permissions");
+            if let Some(user) = user {
+                chown(&to, Some(user.uid), Some(user.gid)).expect("root may give a file away");
+            }
+        }
 
         let postgres = binary("postgres");
         let command = [

@@ -17,6 +17,7 @@
 mod authority;
 mod client;
 mod cluster;
+mod middle;
 mod proxy;
 mod shim;
 mod supervised;
@@ -24,6 +25,7 @@ mod supervised;
 pub use authority::{Authority, Issued, Wanted};
 pub use client::{Field, Frame, RawClient, message};
 pub use cluster::{Cluster, PASSWORD, binary};
+pub use middle::{Answer, INJECTED, Middle};
 pub use proxy::{Proxy, pgseal};
 pub use shim::{Direction, Recorder};
 pub use supervised::Supervised;

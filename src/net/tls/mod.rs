@@ -6,6 +6,8 @@
 mod accept;
 mod files;
 mod names;
+mod upstream;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,9 @@ use rustls::crypto::CryptoProvider;
 
 pub use self::accept::{ClientSettings, ClientSide};
 pub use self::files::{Pair, TlsError};
+pub(crate) use self::upstream::UpstreamError;
+pub use self::upstream::{UpstreamSettings, UpstreamSide, UpstreamTls};
+pub use self::verify::{Roots, Trust, connector};
 
 /// The protocol's name in ALPN.
 ///
@@ -25,13 +30,18 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Both sides' TLS.
 pub struct Tls {
-    pub(super) client: ClientSide,
+    /// Towards clients.
+    pub client: ClientSide,
+    /// Towards the server.
+    pub upstream: UpstreamSide,
 }
 
 /// What a proxy is told about TLS.
 pub struct Settings {
     /// Towards clients.
     pub client: ClientSettings,
+    /// Towards the server.
+    pub upstream: UpstreamSettings,
 }
 
 impl Tls {
@@ -40,7 +50,10 @@ impl Tls {
     /// # Errors
     /// Settings that do not go together, or a file that is not what it has to be.
     pub fn load(settings: Settings) -> Result<Self, TlsError> {
-        Ok(Self { client: ClientSide::load(settings.client)? })
+        Ok(Self {
+            client: ClientSide::load(settings.client)?,
+            upstream: UpstreamSide::load(settings.upstream)?,
+        })
     }
 
     /// Reads all files again: new sessions use what is in them now. If any of them is not what it has to be, all
@@ -49,8 +62,9 @@ impl Tls {
     /// # Errors
     /// As [`Tls::load`].
     pub fn reload(&self) -> Result<(), TlsError> {
-        let client = self.client.read()?;
+        let (client, upstream) = (self.client.read()?, self.upstream.read()?);
         self.client.replace(client);
+        self.upstream.replace(upstream);
         Ok(())
     }
 }

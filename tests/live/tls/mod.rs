@@ -1,6 +1,7 @@
 //! TLS on both sides.
 
 mod client;
+mod upstream;
 
 use std::process::Command;
 
