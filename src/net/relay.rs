@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -11,7 +12,7 @@ use super::catalogs::Subscription;
 use super::leg::Leg;
 use super::tls::UpstreamError;
 use crate::error::{ClientError, SqlState};
-use crate::session::{ClientTls, Event, Session, Tools};
+use crate::session::{ClientTls, Event, ServerLink, Session, Tools};
 
 /// How long a session that has ended may take to send what is left.
 const LINGER: Duration = Duration::from_secs(5);
@@ -25,8 +26,9 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let mode = config.tls.client.mode();
     let mut session = Session::new(config.policy.clone(), mode);
     let mut client = Leg::new(client);
+    let mut shown = None;
     if mode != ClientTls::Off && begins_with_tls(&client.socket).await? {
-        encrypt(&mut client, &mut session, worker, true).await?;
+        shown = Some(encrypt(&mut client, &mut session, worker, true).await?);
     }
     let mut server: Option<Leg> = None;
     let mut catalog: Option<Subscription> = None;
@@ -41,7 +43,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
                 Event::Cancel(packet) => return cancel(client, &packet, worker).await,
                 Event::Handshake => {
                     client.write_all(session.to_client()).await?;
-                    encrypt(&mut client, &mut session, worker, false).await?;
+                    shown = Some(encrypt(&mut client, &mut session, worker, false).await?);
                     // The startup packet may have come with the end of the handshake.
                     continue 'turn;
                 }
@@ -56,7 +58,10 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
         if server.is_none() && !session.to_server().is_empty() {
             catalog = session.database().map(|d| worker.shared.catalogs.subscribe(d));
             match reach(worker).await {
-                Ok(leg) => server = Some(leg),
+                Ok((leg, certificate)) => {
+                    session.linked(link(shown.as_ref(), certificate.as_ref()));
+                    server = Some(leg);
+                }
                 Err(error) => session.fail(unreachable(&error)),
             }
         }
@@ -114,8 +119,13 @@ async fn begins_with_tls(socket: &TcpStream) -> io::Result<bool> {
     Ok(socket.peek(&mut first).await? == 1 && first == [TLS_FIRST])
 }
 
-/// Does the TLS handshake with a client.
-async fn encrypt(client: &mut Leg, session: &mut Session, worker: &Worker, direct: bool) -> io::Result<()> {
+/// Does the TLS handshake with a client, and gives the certificate that it was shown.
+async fn encrypt(
+    client: &mut Leg,
+    session: &mut Session,
+    worker: &Worker,
+    direct: bool,
+) -> io::Result<CertificateDer<'static>> {
     let config = &worker.shared.config;
     let accepted = config.tls.client.accept(&mut client.socket, direct).await;
     config.metrics.client_handshakes.count(&accepted);
@@ -125,7 +135,16 @@ async fn encrypt(client: &mut Leg, session: &mut Session, worker: &Worker, direc
     })?;
     client.secure(accepted.connection)?;
     session.secured(accepted.names);
-    Ok(())
+    Ok(accepted.certificate)
+}
+
+/// What SCRAM may be bound to, by the certificates of both sides.
+fn link(shown: Option<&CertificateDer<'_>>, seen: Option<&CertificateDer<'_>>) -> ServerLink {
+    match (shown, seen) {
+        (_, None) => ServerLink::Plain,
+        (Some(shown), Some(seen)) if shown == seen => ServerLink::SameCertificate,
+        (_, Some(_)) => ServerLink::Encrypted,
+    }
 }
 
 /// Lets the machine take what is there from both sides, until neither makes way for the other.
@@ -144,8 +163,8 @@ fn step(session: &mut Session, client: &mut Leg, server: Option<&mut Leg>, worke
     session.client(&mut client.input, &mut tools);
 }
 
-/// Connects to the server.
-async fn reach(worker: &Worker) -> Result<Leg, UpstreamError> {
+/// Connects to the server; the certificate is the one that it has shown.
+async fn reach(worker: &Worker) -> Result<(Leg, Option<CertificateDer<'static>>), UpstreamError> {
     let config = &worker.shared.config;
     let mut socket = TcpStream::connect(&config.upstream).await?;
     let secured = config.tls.upstream.secure(&mut socket).await;
@@ -153,10 +172,13 @@ async fn reach(worker: &Worker) -> Result<Leg, UpstreamError> {
         config.metrics.server_handshakes.count(&secured);
     }
     let mut leg = Leg::new(socket);
+    let mut certificate = None;
     if let Some(connection) = secured? {
+        let shown = connection.peer_certificates().and_then(<[_]>::first);
+        certificate = shown.map(|shown| shown.clone().into_owned());
         leg.secure(connection)?;
     }
-    Ok(leg)
+    Ok((leg, certificate))
 }
 
 /// What a client is told of it.
@@ -174,7 +196,7 @@ fn unreachable(error: &UpstreamError) -> ClientError {
 /// Passes a CancelRequest on. The server answers by closing; what comes of it the other session sees.
 async fn cancel(mut client: Leg, packet: &[u8], worker: &Worker) -> io::Result<()> {
     match reach(worker).await {
-        Ok(mut server) => {
+        Ok((mut server, _)) => {
             server.write_all(&mut packet.into()).await?;
             server.shut_down().await?;
             // The client waits for our closing to know that the request has been dealt with.

@@ -50,14 +50,14 @@ use std::time::Instant;
 use bytes::{Buf as _, BytesMut};
 
 pub use self::knowledge::{LEASE, SchemaVersion};
-pub use self::startup::ClientTls;
+pub use self::startup::{ClientTls, ServerLink};
 pub use self::verdicts::Verdicts;
 
 use self::copy::Stream;
 use self::knowledge::Knowledge;
 use self::plans::{Portal, Prepared};
 use self::queue::Queue;
-use self::startup::Startup;
+use self::startup::{Question, Startup};
 use self::values::{Scratch, Values};
 use crate::datum::Settings;
 use crate::error::{ClientError, SqlState};
@@ -101,8 +101,8 @@ enum Phase {
     Startup(Startup),
     /// The server authenticates the client.
     Authenticating {
-        /// The server has asked, and the client's next message has to be the answer.
-        asked: bool,
+        /// What the client's next message has to answer.
+        asked: Option<Question>,
     },
     /// Statements.
     Ready,
@@ -217,6 +217,7 @@ pub struct Session {
     standard_strings: bool,
     replication: bool,
     database: String,
+    server_link: ServerLink,
     /// What was taken down from the startup packet, until the server has answered it: the minor version that the
     /// server was asked for, and the options that it was not shown.
     negotiating: Option<(u16, Vec<Vec<u8>>)>,
@@ -257,6 +258,7 @@ impl Session {
             standard_strings: true,
             replication: false,
             database: String::new(),
+            server_link: ServerLink::default(),
             negotiating: None,
             scratch: Scratch::default(),
         }

@@ -7,7 +7,7 @@ use crate::error::{ClientError, SqlState};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frame::{HEAD, MAX_SMALL};
 use crate::wire::startup::Packet;
-use crate::wire::{Head, Reader, Side, WireError, startup};
+use crate::wire::{Head, Reader, Side, WireError, sasl, startup};
 
 /// The longest answer in an authentication exchange (`PG_MAX_AUTH_TOKEN_LENGTH`).
 const MAX_AUTH: usize = 65_535 + HEAD;
@@ -24,6 +24,28 @@ pub enum ClientTls {
     Required,
     /// No session without it and a certificate of the client that bears the user's name.
     Mutual,
+}
+
+/// What the connection to the server is, as far as SCRAM may be bound to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerLink {
+    /// Without TLS: the server offers no binding, and takes a client's word that it could have bound.
+    #[default]
+    Plain,
+    /// TLS, under another certificate than the client sees: what the client binds to is not what the server knows.
+    Encrypted,
+    /// TLS on both sides under one certificate. A binding is its hash (`tls-server-end-point`), so it holds from end to
+    /// end.
+    SameCertificate,
+}
+
+/// What the server has asked the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Which of the mechanisms it takes.
+    Mechanism,
+    /// Anything else.
+    Other,
 }
 
 /// What a client has asked for before its startup packet.
@@ -73,6 +95,11 @@ impl Session {
             startup.secured = true;
             startup.names = names;
         }
+    }
+
+    /// The server is connected, and how.
+    pub fn linked(&mut self, link: ServerLink) {
+        self.server_link = link;
     }
 
     /// Takes one packet that has no type byte.
@@ -125,7 +152,7 @@ impl Session {
                 } else {
                     self.to_server.extend_from_slice(packet);
                 }
-                self.phase = Phase::Authenticating { asked: false };
+                self.phase = Phase::Authenticating { asked: None };
             }
         }
         input.advance(length);
@@ -149,8 +176,16 @@ impl Session {
                 if input.len() < head.total {
                     return Ok(Step::More);
                 }
-                *asked = false;
-                self.to_server.extend_from_slice(&input.split_to(head.total));
+                let question = asked.take();
+                let frame = input.split_to(head.total);
+                if question == Some(Question::Mechanism) && self.server_link == ServerLink::Encrypted {
+                    let body = frame.get(HEAD..).unwrap_or_default();
+                    // What is no answer to the question is the server's to refuse.
+                    if sasl::could_have_bound(body).unwrap_or(false) {
+                        return Err(cannot_bind().into());
+                    }
+                }
+                self.to_server.extend_from_slice(&frame);
                 Ok(Step::Done)
             }
             b'X' => {
@@ -158,7 +193,7 @@ impl Session {
                 self.leaving = true;
                 Ok(Step::Done)
             }
-            _ if *asked => {
+            _ if asked.is_some() => {
                 let message = format!("expected password response, got message type {}", head.tag);
                 Err(ClientError::fatal(SqlState::PROTOCOL_VIOLATION, message).into())
             }
@@ -186,10 +221,18 @@ impl Session {
                 if let Some((asked, options)) = self.negotiating.take() {
                     startup::write_negotiate(&mut self.to_client, asked, &options);
                 }
-                let code = Reader::new(body).u32().map_err(server)?;
-                // 0 is AuthenticationOk, 12 the last word of SASL; every other code wants an answer.
+                let mut reader = Reader::new(body);
+                let code = reader.u32().map_err(server)?;
                 if let Phase::Authenticating { asked } = &mut self.phase {
-                    *asked = !matches!(code, 0 | 12);
+                    *asked = match code {
+                        // AuthenticationOk, and the last word of SASL; every other code wants an answer.
+                        0 | 12 => None,
+                        sasl::SASL => Some(Question::Mechanism),
+                        _ => Some(Question::Other),
+                    };
+                }
+                if code == sasl::SASL && self.server_link != ServerLink::SameCertificate {
+                    return self.offer_mechanisms(reader.rest());
                 }
             }
             b'S' => self.parameter_status(body)?,
@@ -201,6 +244,41 @@ impl Session {
         }
         Ok(true)
     }
+}
+
+impl Session {
+    /// Takes what would bind the client to our certificate from the mechanisms that the server offers. True: nothing
+    /// is taken.
+    fn offer_mechanisms(&mut self, body: &[u8]) -> Result<bool, End> {
+        let mut names = sasl::read_mechanisms(body).map_err(|e| End::Wire(Side::Server, e))?;
+        let offered = names.len();
+        names.retain(|name| !sasl::binds_channel(name));
+        if names.len() == offered {
+            return Ok(true);
+        }
+        if names.is_empty() {
+            return Err(cannot_bind().into());
+        }
+        sasl::write_mechanisms(&mut self.to_client, &names);
+        Ok(false)
+    }
+}
+
+/// Between two TLS connections: the client says that it could have bound the channel and was not offered to, the
+/// server knows that it has offered, and takes it for an attack. Its own error would be "SCRAM channel binding
+/// negotiation error", which leads nowhere.
+fn cannot_bind() -> ClientError {
+    let message = "SCRAM authentication of a client that supports channel binding cannot pass from one TLS connection \
+                   to another";
+    ClientError::fatal(SqlState::INVALID_AUTHORIZATION, message)
+        .with_detail(
+            "The client would bind to the proxy's certificate, and the server to its own. Without binding, the server \
+             takes what the client says of itself for an attack.",
+        )
+        .with_hint(
+            "Connect with channel_binding=disable, or without TLS (sslmode=disable) to a proxy on the same host; or give \
+             the proxy the server's own certificate and key (--tls-cert and --tls-key).",
+        )
 }
 
 /// What comes behind a request and before its answer is not encrypted, and might have been put there to be taken for

@@ -11,6 +11,7 @@ pub mod backend;
 pub mod frame;
 pub mod frontend;
 pub mod reader;
+pub mod sasl;
 pub mod startup;
 
 pub use frame::{Head, MAX_SMALL, Side};

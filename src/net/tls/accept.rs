@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, ServerConnection, WebPkiClientVerifier};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -32,7 +33,13 @@ pub struct ClientSide {
 
 struct Offer {
     files: Files,
-    current: RwLock<Arc<ServerConfig>>,
+    current: RwLock<Arc<Served>>,
+}
+
+/// What handshakes are done with.
+pub(super) struct Served {
+    config: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
 }
 
 /// The files of a proxy that offers TLS.
@@ -46,6 +53,8 @@ pub(crate) struct Accepted {
     pub(crate) connection: ServerConnection,
     /// The names in the client's certificate, if one was demanded and shown.
     pub(crate) names: Option<Vec<String>>,
+    /// The certificate that the client saw.
+    pub(crate) certificate: CertificateDer<'static>,
 }
 
 impl ClientSide {
@@ -75,7 +84,7 @@ impl ClientSide {
         };
         let offer = files
             .map(|files| {
-                let current = RwLock::new(files.read()?);
+                let current = RwLock::new(Arc::new(files.read()?));
                 Ok::<_, TlsError>(Offer { files, current })
             })
             .transpose()?;
@@ -88,14 +97,14 @@ impl ClientSide {
     }
 
     /// What the files say now; `None` if TLS is off.
-    pub(super) fn read(&self) -> Result<Option<Arc<ServerConfig>>, TlsError> {
+    pub(super) fn read(&self) -> Result<Option<Served>, TlsError> {
         self.offer.as_ref().map(|offer| offer.files.read()).transpose()
     }
 
     /// New sessions begin with this.
-    pub(super) fn replace(&self, config: Option<Arc<ServerConfig>>) {
-        if let (Some(offer), Some(config)) = (&self.offer, config) {
-            *offer.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+    pub(super) fn replace(&self, served: Option<Served>) {
+        if let (Some(offer), Some(served)) = (&self.offer, served) {
+            *offer.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(served);
         }
     }
 
@@ -106,8 +115,8 @@ impl ClientSide {
         direct: bool,
     ) -> Result<Accepted, HandshakeError> {
         let Some(offer) = &self.offer else { return Err(HandshakeError::NoProtocol) };
-        let config = offer.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let handshake = TlsAcceptor::from(config).accept(socket);
+        let served = offer.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let handshake = TlsAcceptor::from(served.config.clone()).accept(socket);
         let stream = timeout(HANDSHAKE, handshake)
             .await
             .map_err(|_| HandshakeError::Late)?
@@ -119,13 +128,14 @@ impl ClientSide {
         }
         let shown = connection.peer_certificates().and_then(<[_]>::first);
         let names = shown.map(names::users);
-        Ok(Accepted { connection, names })
+        Ok(Accepted { connection, names, certificate: served.certificate.clone() })
     }
 }
 
 impl Files {
-    fn read(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    fn read(&self) -> Result<Served, TlsError> {
         let identity = self.identity.load()?;
+        let certificate = identity.chain.first().cloned().unwrap_or_else(|| Vec::new().into());
         let builder =
             ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
         let builder = match &self.authorities {
@@ -147,6 +157,6 @@ impl Files {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Arc::new(config))
+        Ok(Served { config: Arc::new(config), certificate })
     }
 }

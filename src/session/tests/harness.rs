@@ -58,6 +58,13 @@ pub(super) fn transcript(run: impl Fn(&mut Peers)) {
 }
 
 impl Peers {
+    /// The same, and TLS is offered to the client or demanded of it.
+    pub(super) fn with_tls(tls: ClientTls) -> Self {
+        let mut peers = Self::new(usize::MAX, POLICY);
+        peers.session = Session::new(peers.policy.clone(), tls);
+        peers
+    }
+
     /// A session that has not begun.
     pub(super) fn new(chunk: usize, policy: &str) -> Self {
         let policy = Arc::new(Policy::parse(policy, "test").expect("the test's policy"));

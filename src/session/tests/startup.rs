@@ -1,5 +1,9 @@
+use bytes::BufMut as _;
+
 use super::harness::*;
-use crate::session::Event;
+use crate::session::{ClientTls, Event, ServerLink};
+use crate::wire::reader::{message, put_cstr};
+use crate::wire::sasl;
 use crate::wire::startup::write_negotiate;
 
 fn negotiation(options: &[&str]) -> Vec<u8> {
@@ -90,5 +94,143 @@ fn broken_startup_packets_end_the_session() {
         p.client(packet);
         assert!(p.session.has_ended(), "{packet:?}");
         assert!(p.sent_bytes().is_empty());
+    }
+}
+
+const SSL_REQUEST: [u8; 8] = crate::wire::startup::SSL_REQUEST;
+
+#[test]
+fn tls_is_offered_and_what_is_demanded_is_demanded() {
+    let names = || Some(vec!["somebody".to_owned(), "u".to_owned()]);
+    // (what the proxy demands, whether the client encrypts, the names that it shows, what it is told)
+    let cases = [
+        (ClientTls::Optional, false, None, None),
+        (ClientTls::Optional, true, None, None),
+        (ClientTls::Required, true, None, None),
+        (ClientTls::Mutual, true, names(), None),
+        (
+            ClientTls::Required,
+            false,
+            None,
+            Some("connection requires TLS: user \"u\", database \"d\", no encryption"),
+        ),
+        (
+            ClientTls::Mutual,
+            false,
+            None,
+            Some("connection requires TLS: user \"u\", database \"d\", no encryption"),
+        ),
+        (ClientTls::Mutual, true, None, Some("connection requires a valid client certificate")),
+        (ClientTls::Mutual, true, Some(vec![]), Some("certificate authentication failed for user \"u\"")),
+        (
+            ClientTls::Mutual,
+            true,
+            Some(vec!["U".to_owned(), "us".to_owned()]),
+            Some("certificate authentication failed for user \"u\""),
+        ),
+    ];
+    for (tls, encrypts, names, expected) in cases {
+        let mut p = Peers::with_tls(tls);
+        if encrypts {
+            p.client(&SSL_REQUEST);
+            assert_eq!(p.told_bytes(), b"S");
+            assert!(matches!(p.take_event(), Some(Event::Handshake)));
+            p.session.secured(names);
+        }
+        let packet = startup(3, 0, &[("user", "u"), ("database", "d")]);
+        p.client(&packet);
+        match expected {
+            None => assert_eq!(p.sent_bytes(), packet),
+            Some(text) => {
+                assert!(p.sent_bytes().is_empty());
+                assert!(p.told()[0].starts_with(&format!("FATAL 28000 {text}")), "{:?}", p.told());
+                assert!(p.session.has_ended());
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_a_request_for_encryption_end_the_session() {
+    for tls in [ClientTls::Off, ClientTls::Optional] {
+        let mut p = Peers::with_tls(tls);
+        p.client(&[SSL_REQUEST.to_vec(), startup(3, 0, &[("user", "u")])].concat());
+        assert!(p.take_event().is_none());
+        assert!(p.told()[0].starts_with("FATAL 08P01 received unencrypted data after SSL request"));
+        assert!(p.session.has_ended() && p.sent_bytes().is_empty());
+    }
+}
+
+fn offer(names: &[&[u8]]) -> Vec<u8> {
+    let mut out = bytes::BytesMut::new();
+    sasl::write_mechanisms(&mut out, names);
+    out.to_vec()
+}
+
+fn first_response(mechanism: &str, data: &str) -> Vec<u8> {
+    let mut out = bytes::BytesMut::new();
+    message(&mut out, b'p', |b| {
+        put_cstr(b, mechanism.as_bytes());
+        b.put_u32(u32::try_from(data.len()).unwrap());
+        b.put_slice(data.as_bytes());
+    });
+    out.to_vec()
+}
+
+#[test]
+fn a_binding_is_offered_only_where_it_holds_from_end_to_end() {
+    let both: [&[u8]; 2] = [b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-256"];
+    // (how the server is connected, what it offers, what the client is offered)
+    let other: [&[u8]; 1] = [b"OAUTHBEARER"];
+    let cases = [
+        (ServerLink::Plain, &both[1..], &both[1..]),
+        (ServerLink::Encrypted, &both[..], &both[1..]),
+        (ServerLink::SameCertificate, &both[..], &both[..]),
+        (ServerLink::Encrypted, &other[..], &other[..]),
+    ];
+    for chunk in [usize::MAX, 1] {
+        for (link, offered, expected) in cases {
+            let mut p = Peers::new(chunk, POLICY);
+            p.client(&startup(3, 0, &[("user", "u")]));
+            p.session.linked(link);
+            p.server(&offer(offered));
+            assert_eq!(p.told_bytes(), offer(expected), "{link:?}");
+        }
+    }
+    let mut p = Peers::new(usize::MAX, POLICY);
+    p.client(&startup(3, 0, &[("user", "u")]));
+    p.session.linked(ServerLink::Encrypted);
+    p.server(&offer(&both[..1]));
+    assert!(p.told()[0].starts_with("FATAL 28000 SCRAM authentication of a client"), "{:?}", p.told());
+}
+
+#[test]
+fn a_client_that_could_have_bound_is_told_what_cannot_work() {
+    // (how the server is connected, what the client answers, whether that goes on)
+    let cases = [
+        (ServerLink::Plain, first_response("SCRAM-SHA-256", "y,,n=,r=x"), true),
+        (ServerLink::Encrypted, first_response("SCRAM-SHA-256", "n,,n=,r=x"), true),
+        (ServerLink::Encrypted, first_response("SCRAM-SHA-256", "y,,n=,r=x"), false),
+        (
+            ServerLink::SameCertificate,
+            first_response("SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,n="),
+            true,
+        ),
+        (ServerLink::Encrypted, vec![b'p', 0, 0, 0, 5, b'y'], true),
+    ];
+    for (link, answer, goes_on) in cases {
+        let mut p = Peers::new(usize::MAX, POLICY);
+        p.client(&startup(3, 0, &[("user", "u")]));
+        p.sent_bytes();
+        p.session.linked(link);
+        p.server(&offer(&[b"SCRAM-SHA-256"]));
+        p.told_bytes();
+        p.client(&answer);
+        if goes_on {
+            assert_eq!(p.sent_bytes(), answer);
+        } else {
+            assert!(p.sent_bytes().is_empty());
+            assert!(p.told()[0].contains("cannot pass from one TLS connection to another"));
+        }
     }
 }

@@ -1,11 +1,27 @@
 //! TLS on both sides.
 
 mod client;
+mod passthrough;
 mod upstream;
 
 use std::process::Command;
+use std::sync::OnceLock;
 
-use crate::support::binary;
+use crate::support::{Authority, Cluster, Issued, binary};
+
+/// A cluster that speaks TLS, what it shows, and its authority.
+fn encrypted() -> (&'static Authority, &'static Issued, &'static Cluster) {
+    static SHARED: OnceLock<(Authority, Issued, Cluster)> = OnceLock::new();
+    let (authority, shown, cluster) = SHARED.get_or_init(|| {
+        let mut authority = Authority::new();
+        let cluster = Cluster::encrypted(&authority.server("server"), &authority);
+        authority.settle(cluster.folder());
+        let path = |name| authority.folder().join(name);
+        let shown = Issued { certificate: path("server.crt"), key: path("server.key") };
+        (authority, shown, cluster)
+    });
+    (authority, shown, cluster)
+}
 
 /// What psql prints for `SELECT 'in'` at a connection string, and whether it came in.
 fn psql(connection: &str) -> (bool, String) {

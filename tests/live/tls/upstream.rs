@@ -3,9 +3,9 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use super::encrypted;
 use crate::support::message::*;
 use crate::support::{
     Answer, Authority, Cluster, Direction, Frame, INJECTED, Issued, Middle, Proxy, RawClient, Recorder,
@@ -14,18 +14,6 @@ use crate::support::{
 
 const EMPTY: &str = "version = 1\n";
 const START: &[(&str, &str)] = &[("user", "postgres"), ("database", "postgres")];
-
-/// A cluster that speaks TLS, with its authority.
-fn encrypted() -> (&'static Authority, &'static Cluster) {
-    static SHARED: OnceLock<(Authority, Cluster)> = OnceLock::new();
-    let (authority, cluster) = SHARED.get_or_init(|| {
-        let mut authority = Authority::new();
-        let cluster = Cluster::encrypted(&authority.server("server"), &authority);
-        authority.settle(cluster.folder());
-        (authority, cluster)
-    });
-    (authority, cluster)
-}
 
 /// A proxy that demands `mode` of its server, if that is said, and a certificate of an authority.
 fn proxy(upstream: SocketAddr, mode: Option<&str>, authorities: Option<&Path>) -> Proxy {
@@ -50,7 +38,7 @@ const IS_ENCRYPTED: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_p
 
 #[test]
 fn each_mode_encrypts_or_not() {
-    let (authority, cluster) = encrypted();
+    let (authority, _, cluster) = encrypted();
     let ca = authority.file();
     let cases = [
         (None, None, "f"),
@@ -184,7 +172,7 @@ fn a_server_that_does_not_answer_is_not_waited_for() {
 
 #[test]
 fn nothing_of_a_session_or_a_cancel_request_is_readable_on_the_way() {
-    let (authority, cluster) = encrypted();
+    let (authority, _, cluster) = encrypted();
     let recorder = Recorder::start(cluster.address());
     let proxy = proxy(recorder.address(), None, Some(&authority.file()));
     let mut client = RawClient::connect(proxy.address(), "only_encrypted", "postgres");
@@ -207,7 +195,7 @@ fn nothing_of_a_session_or_a_cancel_request_is_readable_on_the_way() {
 
 #[test]
 fn the_proxy_shows_a_certificate_to_a_server_that_asks() {
-    let (authority, cluster) = encrypted();
+    let (authority, _, cluster) = encrypted();
     let path = |path: &Path| path.display().to_string();
     let start = |shown: &Issued| {
         let (ca, certificate, key) = (path(&authority.file()), path(&shown.certificate), path(&shown.key));
@@ -245,7 +233,7 @@ fn refusal_of_any_kind(proxy: &Proxy) {
 
 #[test]
 fn authorities_are_read_again_and_sessions_go_on() {
-    let (authority, cluster) = encrypted();
+    let (authority, _, cluster) = encrypted();
     let folder = Authority::new();
     let ca = folder.folder().join("upstream.crt");
     fs::copy(authority.file(), &ca).unwrap();
@@ -286,8 +274,8 @@ fn tls_may_begin_at_once_with_servers_that_know_it() {
     let middle = Middle::start(plain.address(), &shown, Answer::Direct);
     let error = refusal(&Proxy::start_with(middle.address(), EMPTY, &direct));
     assert!(error.field(b'D').unwrap().contains("direct TLS needs PostgreSQL 17"), "{error:?}");
-    if encrypted().1.connect("postgres").value("SHOW server_version_num").unwrap().as_str() < "170000" {
-        refusal(&Proxy::start_with(encrypted().1.address(), EMPTY, &direct));
+    if encrypted().2.connect("postgres").value("SHOW server_version_num").unwrap().as_str() < "170000" {
+        refusal(&Proxy::start_with(encrypted().2.address(), EMPTY, &direct));
     }
 }
 
