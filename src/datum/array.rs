@@ -141,29 +141,29 @@ impl Array<'_> {
 }
 
 fn parse_binary(bytes: &[u8]) -> Result<Array<'_>, DatumError> {
-    let bad = || DatumError::binary("array");
+    let (bad, short) = (|| DatumError::binary("array"), || DatumError::Short);
     let mut bytes = Cursor(bytes);
-    let count = bytes.i32().ok_or_else(bad)?;
+    let count = bytes.i32().ok_or_else(short)?;
     let count = usize::try_from(count).map_err(|_| bad())?;
     if count > MAX_DIMENSIONS {
         return Err(DatumError::Limit("number of array dimensions exceeds the maximum allowed (6)"));
     }
-    bytes.u32().filter(|flags| *flags <= 1).ok_or_else(bad)?;
-    let element = bytes.u32().ok_or_else(bad)?;
+    Some(bytes.u32().ok_or_else(short)?).filter(|flags| *flags <= 1).ok_or_else(bad)?;
+    let element = bytes.u32().ok_or_else(short)?;
     let mut dimensions = Vec::with_capacity(count);
     for _ in 0..count {
-        let length = bytes.i32().ok_or_else(bad)?;
-        let lower = bytes.i32().ok_or_else(bad)?;
+        let length = bytes.i32().ok_or_else(short)?;
+        let lower = bytes.i32().ok_or_else(short)?;
         dimensions.push(dimension(i64::from(length), lower)?);
     }
     let total = total(&dimensions)?;
     // Each element takes at least its length.
     if total.saturating_mul(4) > bytes.0.len() {
-        return Err(bad());
+        return Err(short());
     }
     let mut elements = Vec::with_capacity(total);
     for _ in 0..total {
-        elements.push(match bytes.i32().ok_or_else(bad)? {
+        elements.push(match bytes.i32().ok_or_else(short)? {
             -1 => None,
             length => {
                 let length = usize::try_from(length).map_err(|_| bad())?;

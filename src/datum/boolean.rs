@@ -29,7 +29,7 @@ pub(super) fn parse(input: &str) -> Result<bool, DatumError> {
 pub(super) fn receive(bytes: &[u8]) -> Result<bool, DatumError> {
     match bytes {
         [byte] => Ok(*byte != 0),
-        _ => Err(DatumError::binary(NAME)),
+        _ => Err(DatumError::received(NAME, bytes, 1)),
     }
 }
 

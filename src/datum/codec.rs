@@ -106,7 +106,8 @@ fn receive(base: &Base, bytes: &[u8], settings: &Settings, out: &mut Vec<u8>) ->
         Base::Numeric => Numeric::receive(bytes)?.write(out)?,
         Base::Bytea => out.extend_from_slice(bytes),
         Base::Date => {
-            let days = exactly(bytes).map(i32::from_be_bytes).ok_or_else(|| DatumError::binary("date"))?;
+            let days = exactly(bytes).map(i32::from_be_bytes);
+            let days = days.ok_or_else(|| DatumError::received("date", bytes, 4))?;
             in_range(datetime::is_date(days), "date")?;
             out.extend_from_slice(&days.to_be_bytes());
         }
@@ -122,17 +123,19 @@ fn receive(base: &Base, bytes: &[u8], settings: &Settings, out: &mut Vec<u8>) ->
         }
         Base::Interval => Interval::receive(bytes)?.write(out),
         Base::Uuid => {
-            let uuid: [u8; uuid::LENGTH] = exactly(bytes).ok_or_else(|| DatumError::binary("uuid"))?;
+            let uuid: Option<[u8; uuid::LENGTH]> = exactly(bytes);
+            let uuid = uuid.ok_or_else(|| DatumError::received("uuid", bytes, uuid::LENGTH))?;
             out.extend_from_slice(&uuid);
         }
         Base::Inet | Base::Cidr => Network::receive(base, bytes)?.write(base, out),
         Base::Macaddr => {
-            let address: [u8; 6] = exactly(bytes).ok_or_else(|| DatumError::binary("macaddr"))?;
+            let address: Option<[u8; 6]> = exactly(bytes);
+            let address = address.ok_or_else(|| DatumError::received("macaddr", bytes, 6))?;
             out.extend_from_slice(&address);
         }
         Base::Jsonb => match bytes {
             [json::BINARY_VERSION, text @ ..] => json::normalise(utf8(text)?, out)?,
-            _ => return Err(DatumError::binary("jsonb")),
+            _ => return Err(DatumError::received("jsonb", bytes, 1)),
         },
         Base::Array(element) => {
             let array = array::parse(bytes, Format::Binary)?;
@@ -272,7 +275,7 @@ pub(super) fn timestamp(canonical: &[u8]) -> Option<i64> {
 }
 
 fn receive_micros(bytes: &[u8], name: &'static str) -> Result<i64, DatumError> {
-    exactly(bytes).map(i64::from_be_bytes).ok_or_else(|| DatumError::binary(name))
+    exactly(bytes).map(i64::from_be_bytes).ok_or_else(|| DatumError::received(name, bytes, 8))
 }
 
 fn in_range(valid: bool, name: &'static str) -> Result<(), DatumError> {

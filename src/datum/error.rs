@@ -205,6 +205,9 @@ pub enum DatumError {
         /// The type.
         ty: Name,
     },
+    /// 08P01: fewer bytes than the type's binary format has.
+    #[error("insufficient data left in message")]
+    Short,
     /// 0A000: a value of this type is not taken for this column.
     #[error("a value of type {source_type} cannot be {} an encrypted column of type {column_type}", match purpose {
         Purpose::Store => "stored in",
@@ -245,6 +248,12 @@ impl DatumError {
         Self::Binary { ty: Cow::Borrowed(ty) }
     }
 
+    /// Bytes that are no value, of a type whose binary format has at least `least`: the server misses bytes before
+    /// it looks at what they say.
+    pub(super) fn received(ty: &'static str, bytes: &[u8], least: usize) -> Self {
+        if bytes.len() < least { Self::Short } else { Self::binary(ty) }
+    }
+
     fn code(&self) -> SqlState {
         match self {
             Self::Syntax { .. }
@@ -276,6 +285,7 @@ impl DatumError {
             Self::ArrayBounds(_) => SqlState::ARRAY_SUBSCRIPT,
             Self::ElementType { .. } => SqlState::DATATYPE_MISMATCH,
             Self::Binary { .. } => SqlState::INVALID_BINARY,
+            Self::Short => SqlState::PROTOCOL_VIOLATION,
             Self::NoInteger { .. }
             | Self::UnknownZone(_)
             | Self::Clock(_)

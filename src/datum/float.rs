@@ -45,11 +45,11 @@ pub(super) fn parse(base: &Base, input: &str) -> Result<f64, DatumError> {
 }
 
 pub(super) fn receive(base: &Base, bytes: &[u8]) -> Result<f64, DatumError> {
-    match base {
-        Base::Float4 => exactly(bytes).map(f32::from_be_bytes).map(f64::from),
-        _ => exactly(bytes).map(f64::from_be_bytes),
-    }
-    .ok_or_else(|| DatumError::binary(name(base)))
+    let (value, length) = match base {
+        Base::Float4 => (exactly(bytes).map(f32::from_be_bytes).map(f64::from), 4),
+        _ => (exactly(bytes).map(f64::from_be_bytes), 8),
+    };
+    value.ok_or_else(|| DatumError::received(name(base), bytes, length))
 }
 
 pub(super) fn read(canonical: &[u8]) -> Option<f64> {

@@ -20,12 +20,12 @@ pub(super) fn parse(base: &Base, input: &str) -> Result<i64, DatumError> {
 }
 
 pub(super) fn receive(base: &Base, bytes: &[u8]) -> Result<i64, DatumError> {
-    let value = match base {
-        Base::Int2 => exactly(bytes).map(|bytes| i64::from(i16::from_be_bytes(bytes))),
-        Base::Int4 => exactly(bytes).map(|bytes| i64::from(i32::from_be_bytes(bytes))),
-        _ => exactly(bytes).map(i64::from_be_bytes),
+    let (value, length) = match base {
+        Base::Int2 => (exactly(bytes).map(|bytes| i64::from(i16::from_be_bytes(bytes))), 2),
+        Base::Int4 => (exactly(bytes).map(|bytes| i64::from(i32::from_be_bytes(bytes))), 4),
+        _ => (exactly(bytes).map(i64::from_be_bytes), 8),
     };
-    value.ok_or_else(|| DatumError::binary(name(base)))
+    value.ok_or_else(|| DatumError::received(name(base), bytes, length))
 }
 
 pub(super) fn read(canonical: &[u8]) -> Option<i64> {

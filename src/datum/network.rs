@@ -40,7 +40,7 @@ impl Network {
     pub(super) fn receive(base: &Base, bytes: &[u8]) -> Result<Self, DatumError> {
         Self::read(bytes)
             .filter(|network| *base != Base::Cidr || network.is_network())
-            .ok_or_else(|| DatumError::binary(name(base)))
+            .ok_or_else(|| DatumError::received(name(base), bytes, length(bytes)))
     }
 
     /// The marker of cidr is ignored, as the server does.
@@ -164,6 +164,16 @@ fn name(base: &Base) -> &'static str {
     match base {
         Base::Cidr => "cidr",
         _ => "inet",
+    }
+}
+
+/// The bytes that a value which begins like this has.
+fn length(bytes: &[u8]) -> usize {
+    match bytes.first() {
+        None => 1,
+        Some(&IPV4) => 8,
+        Some(&IPV6) => 20,
+        Some(_) => 0,
     }
 }
 

@@ -98,7 +98,7 @@ impl Numeric {
 
     /// Reads the binary format. Digits beyond the display scale are cut off, as the server does.
     pub(super) fn receive(bytes: &[u8]) -> Result<Self, DatumError> {
-        let value = Self::read(bytes).ok_or_else(|| DatumError::binary(NAME))?;
+        let value = Self::read(bytes).ok_or_else(|| DatumError::received(NAME, bytes, length(bytes)))?;
         Ok(match value.kind {
             Kind::Finite { .. } if value.fraction > value.scale => {
                 let mut value = value;
@@ -328,6 +328,18 @@ impl Numeric {
             (0..GROUP).rev().fold(0, |sum, power| sum * 10 + u16::from(self.digit(weight * GROUP + power)))
         };
         ((last..=weight).rev().map(group).collect(), weight)
+    }
+}
+
+/// The bytes that a value which begins like this has.
+fn length(bytes: &[u8]) -> usize {
+    let mut bytes = Cursor(bytes);
+    match (bytes.u16(), bytes.u16(), bytes.u16()) {
+        (Some(count), _, Some(POSITIVE | NEGATIVE | NAN | INFINITY | NEGATIVE_INFINITY)) => {
+            8 + 2 * usize::from(count)
+        }
+        (_, _, Some(_)) => 0,
+        _ => 8,
     }
 }
 

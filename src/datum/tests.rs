@@ -451,6 +451,10 @@ fn a_value_cut_at_any_byte_is_an_error_or_another_value() {
         for end in 0..sent.len() {
             let cut = take(None, Format::Binary, &sent[..end], &ty, Purpose::Store, false, &settings);
             assert!(varies || cut.is_err(), "{name} {text} cut at {end}");
+            // The server misses bytes; in an array, those of an element in other words.
+            if !varies && !name.contains('[') {
+                assert_eq!(cut, Err("08P01".to_owned()), "{name} {text} cut at {end}");
+            }
         }
         for end in 0..canonical.len() {
             for format in [Format::Text, Format::Binary] {

@@ -49,7 +49,7 @@ impl Interval {
             let (micros, days, months) = (cursor.i64()?, cursor.i32()?, cursor.i32()?);
             cursor.is_empty().then_some(Self { months, days, micros })
         };
-        let interval = read().ok_or_else(|| DatumError::binary("interval"))?;
+        let interval = read().ok_or_else(|| DatumError::received("interval", bytes, 16))?;
         // From version 17 on these are the infinities, before they are finite: they are not told apart.
         let infinite = [Self::MIN, Self::MAX].contains(&interval);
         if infinite { Err(out_of_range("interval", None)) } else { Ok(interval) }
