@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use memchr::memmem;
 
+use super::copy::Stream;
 use super::plans::Prepared;
 use super::values::{Values, bytea_from_text};
 use crate::catalog::{Class, Storage};
@@ -28,6 +29,7 @@ pub(super) fn rewrite(
     tag: u8,
     body: &[u8],
     prepared: Option<&Prepared>,
+    copy: Option<&Stream>,
     classes: impl FnOnce() -> Vec<Arc<Class>>,
     values: &mut Values<'_>,
     out: &mut BytesMut,
@@ -46,6 +48,15 @@ pub(super) fn rewrite(
         .filter(|(code, _)| !(is_edited && matches!(code, b'q' | b'p')))
         .map(|(code, text)| match (code, prepared) {
             (b'P', Some(prepared)) => (code, position(text, prepared)),
+            (b'W', _) => {
+                let context = std::str::from_utf8(text).ok().and_then(|t| copy?.context_of_client(t));
+                match context {
+                    Some(context) => {
+                        (code, without_envelopes(context.as_bytes(), &classes, values).into_owned().into())
+                    }
+                    None => (code, without_envelopes(text, &classes, values)),
+                }
+            }
             _ => (code, without_envelopes(text, &classes, values)),
         })
         .collect();

@@ -48,8 +48,8 @@ impl Kind {
 pub(super) struct StandIn {
     /// What the client is told.
     pub(super) error: ClientError,
-    /// The SQLSTATE that the server must answer with; another one is the server's own and goes on.
-    pub(super) expected: &'static str,
+    /// The SQLSTATEs that the server may answer with; another one is the server's own and goes on.
+    pub(super) expected: &'static [&'static str],
     /// One of few words, for the metrics.
     pub(super) reason: &'static str,
     /// Told even in a transaction that had already failed: there the server itself would say 25P02.

@@ -75,10 +75,10 @@ impl Session {
 
 /// An error of ours in the place of the one that the server is made to produce for this message.
 pub(super) fn stand_in(kind: Kind, error: ClientError, reason: &'static str) -> Box<StandIn> {
-    let expected = match kind {
-        Kind::Bind => "26000",
-        Kind::FunctionCall => "42883",
-        _ => "42601",
+    let expected: &[&str] = match kind {
+        Kind::Bind => &["26000"],
+        Kind::FunctionCall => &["42883"],
+        _ => &["42601"],
     };
     Box::new(StandIn { error, expected, reason, always: false })
 }

@@ -378,7 +378,8 @@ impl Session {
             || schema.iter().flat_map(|s| s.sealed_columns()).map(|(_, class)| class.clone()).collect();
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
         let out = &mut self.to_client;
-        if !errors::rewrite(tag, body, prepared.as_deref(), classes, &mut values, out)? {
+        let copy = self.copy.as_ref();
+        if !errors::rewrite(tag, body, prepared.as_deref(), copy, classes, &mut values, out)? {
             self.to_client.extend_from_slice(frame);
         }
         Ok(())
@@ -398,7 +399,7 @@ impl Session {
             _ if fatal => self.pass_notice(b'E', body, frame, tools)?,
             (_, Errand::Knowledge(_)) => self.knowledge_failed(&code, &message),
             (_, Errand::Poison) => {}
-            (Some(stand_in), _) if stand_in.expected == code => {
+            (Some(stand_in), _) if stand_in.expected.contains(&&*code) => {
                 let failed = self.status == TransactionStatus::Failed && !stand_in.always;
                 let error = if failed { in_failed_transaction() } else { stand_in.error };
                 backend::write_error(&mut self.to_client, &error);

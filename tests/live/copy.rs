@@ -108,6 +108,12 @@ const IN: &[(&str, &[u8])] = &[
     (PEOPLE, b"10\ta\tn\t2000-01-01\t7\n"),
     (PEOPLE, b"10\ta\tn\t2000-01-01\t7\tRome\tmore\n"),
     (PEOPLE, b"ten\ta\tn\t2000-01-01\t7\tRome\n"),
+    (PEOPLE, b"ten\ta\tn\tno date\t7\tRome\n"),
+    (PEOPLE, b"10\ta\tn\t2000-01-01\t7\tRome\nten\tb\tn\tno date"),
+    (PEOPLE, b"10\ta\tn\t2000-01-01\t7\tRome\r\n11\tb\n"),
+    (PEOPLE, b"10\ta\tn\t2000-01-01\t7\tRome\rten\tb\tn\tno date\t7\tRome\r"),
+    (PEOPLE, b"10\ta\tn\n12\tc\tn\tno date\t7\tRome\n"),
+    (PEOPLE, b"10\ta\tn\tno date\n12\tc\tn\tno date\t7\tRome\n"),
     (PEOPLE, b"10\ta\tn\t2000-01-01\t7\tRome\nten\tb\tn\t2000-01-01\t7\tRome\n12\tc\tn\tno date\t7\tRome\n"),
     (PEOPLE, b"10\ta\\xff\tn\t2000-01-01\t7\tRome\n"),
     (PEOPLE, b"10\ta\tn\\xff\t2000-01-01\t7\tRome\n"),
@@ -132,6 +138,11 @@ const IN: &[(&str, &[u8])] = &[
     ("COPY people (id, email) FROM STDIN CSV", b"10,a\n11,b\rc\n"),
     ("COPY people (id, email) FROM STDIN CSV", b"10,\"a\nb\nc\"\n11,\"d\ne\"\nx,y\n"),
     ("COPY people (id, born) FROM STDIN CSV", b"10,2000-01-01\n11,\"2000-01-01\n\"\n12,\" 2000-01-01\nx\"\n"),
+    ("COPY people (id, city) FROM STDIN CSV", b"10,\"a\nb\nc\"\n11,\"d\ne\"\nx,y\n"),
+    ("COPY people (id, city, email) FROM STDIN CSV", b"10,\"a\rb\rc\",\"d\re\"\r11,\"d\re\",\r10,y,z\r12,,\r"),
+    ("COPY people (name, level) FROM STDIN CSV", b"\\.,x\n"),
+    ("COPY people (name, id, level) FROM STDIN CSV", b"\\.,x,x\n"),
+    ("COPY people (name, level) FROM STDIN CSV", b",x\n"),
     ("COPY people (id, email) FROM STDIN CSV", b"10,\"a\nb\"\n11,\"c\nd\nd\"\n10,z\n"),
     ("COPY people (id, email) FROM STDIN CSV HEADER QUOTE AS '#' ESCAPE '!' DELIMITER ';'", b"a;#b\nc#\n10;#a!#b!!c!d#\n11;!a\n"),
     ("COPY people (id, email) FROM STDIN (FORMAT csv, QUOTE 'x', ESCAPE 'e')", b"10,xaexeeexb\n11,xpgs2.x\n"),
@@ -158,6 +169,9 @@ const IN: &[(&str, &[u8])] = &[
     ("COPY people (id, email) FROM STDIN BINARY", b""),
     ("COPY people (id, level) FROM STDIN BINARY", b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x04\0\0\0\x0a\0\0\0\x04\0\0\0\x07\0\x02\0\0\0\x04\0\0\0\x0b\xff\xff\xff\xff\xff\xff"),
     ("COPY people (id, level) FROM STDIN BINARY", b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x04\0\0\0\x0a\0\0\0\x05\0\0\0\x07\x07\xff\xff"),
+    ("COPY people (id, level) FROM STDIN BINARY", b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x04\0\0\0\x0a\0\0\0\x03\0\0\x07\xff\xff"),
+    ("COPY people (id, level) FROM STDIN BINARY", b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x03\0\0\x0a\0\0\0\x05\0\0\0\x07\x07\xff\xff"),
+    ("COPY people (level, id) FROM STDIN BINARY", b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x03\0\0\x0a\0\0\0\x05\0\0\0\x07\x07\xff\xff"),
     ("COPY people (id, level) FROM STDIN BINARY", b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x03\xff\xff"),
     ("COPY people (id, level) FROM STDIN BINARY", b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\x04\0\0\0\x0a\0\0\0\x04\0\0"),
     ("COPY people (id, level) FROM STDIN BINARY", b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\xff\xffmore"),
@@ -228,6 +242,9 @@ const OUT: &[&str] = &[
     "(DELIMITER ' ', NULL 'null', HEADER)",
     "(DELIMITER 'A')",
     "DELIMITER AS ',' NULL AS 'x'",
+    "(NULL '\\.')",
+    "(NULL '\\.x', HEADER)",
+    "(FORMAT csv, NULL '\\.')",
 ];
 
 #[test]
@@ -287,6 +304,35 @@ fn what_is_copied_out_can_be_copied_in() {
             assert_eq!(twin.sealed.rows(&format!("TABLE {name}")), wanted, "{copy}");
             twin.sealed.run("ROLLBACK");
         }
+    }
+}
+
+#[test]
+fn a_copy_that_its_client_fails_says_where_it_was() {
+    const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+    let mut twin = Twin::start(Cluster::shared());
+    for (options, data) in [
+        ("", &b""[..]),
+        ("", b"10\ta\n"),
+        ("", b"10\ta\n11\tb"),
+        ("CSV", b"10,a\n11,\"b\nc\nd"),
+        ("CSV HEADER", b""),
+        ("BINARY", b""),
+        ("BINARY", HEADER),
+        ("BINARY", &[HEADER, b"\0"].concat()),
+        ("BINARY", &[HEADER, b"\0\x02"].concat()),
+        ("BINARY", &[HEADER, b"\0\x02\0\0\0\x04\0\0\0\x0a\0"].concat()),
+        ("BINARY", &[HEADER, b"\0\x02\0\0\0\x04\0\0\0\x0a\xff\xff\xff\xff"].concat()),
+        ("BINARY", &[HEADER, b"\xff\xff"].concat()),
+    ] {
+        let sql = format!("COPY people (id, email) FROM STDIN {options}");
+        let bytes = [query(&sql), copy_data(data), copy_fail("tired")].concat();
+        let [wanted, got] = [&mut twin.plain, &mut twin.sealed].map(|client| {
+            client.send(&bytes);
+            Outcome::of(&client.read_until_ready())
+        });
+        assert_eq!(wanted.errors[0].0, "57014");
+        assert_eq!(got, wanted, "{sql} {}", data.escape_ascii());
     }
 }
 
@@ -440,14 +486,6 @@ fn random_data_with_random_options_is_read_as_the_server_reads_it() {
         let mut got_or_refused = got.clone();
         if got.2.errors.iter().any(|(code, _)| code == "0A000") && options.contains("NULL '\\\\'") {
             got_or_refused.2 = wanted.2.clone();
-        }
-        // A value in several lines that is stored as text counts as one line to the server.
-        if options.contains("csv") && data.contains(&b'\n') {
-            for (wanted, got) in wanted.0.errors.iter().zip(&mut got_or_refused.0.errors) {
-                if got.1 < wanted.1 && got.0 == wanted.0 {
-                    got.1.clone_from(&wanted.1);
-                }
-            }
         }
         if wanted != got_or_refused {
             writeln!(

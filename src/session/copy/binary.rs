@@ -46,6 +46,11 @@ impl Tuples {
         self.number
     }
 
+    /// True if the tuple at the front has begun: its fields so far have been appended.
+    pub(super) fn is_in_tuple(&self) -> bool {
+        self.at > 0
+    }
+
     /// Looks at what `data` begins with; `last` says that no data follows. A field that starts where it ends,
     /// quoted, is empty, and one that is not quoted is NULL.
     pub(super) fn next(&mut self, data: &[u8], last: bool, fields: &mut Vec<Field>) -> Result<Next, Fault> {

@@ -2,7 +2,7 @@
 //!
 //! The style of line ends is the first line's: `\n`, `\r\n` or `\r`, and the others are errors from then on. In
 //! text a backslash takes the next byte with it; in csv a line goes on inside of quotes. `\.` alone on a line
-//! ends the data (csv: up to server 17).
+//! ends the data that a client sends (csv: up to server 17).
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use memchr::{memchr2, memchr3};
 #[derive(Debug)]
 pub(super) struct Lines {
     dialect: Dialect,
-    is_before_18: bool,
+    marker: EndMarker,
     ends: Ends,
     /// Bytes of this line that have been looked at.
     at: usize,
@@ -35,6 +35,17 @@ pub(super) enum Dialect {
         quote: u8,
         escape: Option<u8>,
     },
+}
+
+/// What `\.` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EndMarker {
+    /// Data: in what the server writes, NULL may be written so.
+    Data,
+    /// It ends the data; in text behind a value too, as up to server 17.
+    Anywhere,
+    /// It ends the data, and has to be alone on its line.
+    Alone,
 }
 
 /// The style of line ends.
@@ -87,10 +98,10 @@ enum Marker {
 }
 
 impl Lines {
-    pub(super) fn new(dialect: Dialect, is_before_18: bool) -> Self {
+    pub(super) fn new(dialect: Dialect, marker: EndMarker) -> Self {
         Self {
             dialect,
-            is_before_18,
+            marker,
             ends: Ends::Unknown,
             at: 0,
             in_quote: false,
@@ -103,9 +114,9 @@ impl Lines {
     }
 
     /// The number of the line at the front, or of the last one that was cut off; the server counts the lines
-    /// inside of quotes.
+    /// inside of quotes, and is in the first line before it has any.
     pub(super) fn number(&self) -> u64 {
-        self.number
+        self.number.max(1)
     }
 
     /// The byte that the server counts as a line inside of quotes, and how many of it the last line had.
@@ -141,11 +152,13 @@ impl Lines {
             match (data.get(self.at), data.get(self.at + 1)) {
                 (Some(b'\\'), None) if last => return Ok(self.at_end(data, last)),
                 (Some(b'\\'), None) => return Ok(Next::More),
-                (Some(b'\\'), Some(b'.')) => match self.marker(data, last)? {
-                    Marker::More => return Ok(Next::More),
-                    Marker::No => self.at += 2,
-                    Marker::To(next) => return Ok(Next::Over { end: self.at, next }),
-                },
+                (Some(b'\\'), Some(b'.')) if self.marker != EndMarker::Data => {
+                    match self.marker(data, last)? {
+                        Marker::More => return Ok(Next::More),
+                        Marker::No => self.at += 2,
+                        Marker::To(next) => return Ok(Next::Over { end: self.at, next }),
+                    }
+                }
                 (Some(b'\\'), Some(_)) => self.at += 2,
                 _ => return self.line_end(data, last),
             }
@@ -153,7 +166,7 @@ impl Lines {
     }
 
     fn csv(&mut self, data: &[u8], last: bool, quote: u8, escape: Option<u8>) -> Result<Next, Fault> {
-        if self.at == 0 && self.is_before_18 && data.first() == Some(&b'\\') {
+        if self.at == 0 && self.marker != EndMarker::Data && data.first() == Some(&b'\\') {
             match data.get(1) {
                 None if !last => return Ok(Next::More),
                 Some(b'.') => match self.marker(data, last)? {
@@ -202,6 +215,16 @@ impl Lines {
                 self.inner += 1;
             }
             self.at += 1;
+        }
+    }
+
+    /// What ends a line, and makes the server look at it.
+    pub(super) fn terminator(&self) -> &'static [u8] {
+        match self.ends {
+            Ends::Unknown | Ends::Newline => b"\n",
+            // It may wait for the byte behind, which begins a line that never ends.
+            Ends::CarriageReturn => b"\rx",
+            Ends::Both => b"\r\n",
         }
     }
 
@@ -255,10 +278,9 @@ impl Lines {
     fn marker(&self, data: &[u8], last: bool) -> Result<Marker, Fault> {
         let is_csv = self.dialect != Dialect::Text;
         let corrupt = |fault| if is_csv { Ok(Marker::No) } else { Err(Fault::new(fault)) };
-        let not_alone = if self.is_before_18 {
-            "end-of-copy marker corrupt"
-        } else {
-            "end-of-copy marker is not alone on its line"
+        let not_alone = match self.marker {
+            EndMarker::Data | EndMarker::Anywhere => "end-of-copy marker corrupt",
+            EndMarker::Alone => "end-of-copy marker is not alone on its line",
         };
         let other_style = "end-of-copy marker does not match previous newline style";
         let mut next = self.at + 2;
@@ -287,7 +309,7 @@ impl Lines {
         if !fits {
             return Err(Fault::new(other_style));
         }
-        if !is_csv && !self.is_before_18 && self.at > 0 {
+        if !is_csv && self.marker == EndMarker::Alone && self.at > 0 {
             return Err(Fault::new(not_alone));
         }
         Ok(Marker::To(next))
@@ -312,8 +334,8 @@ mod tests {
 
     /// The lines of a stream that is fed in pieces of `step` bytes, each with its number; `!` for its end by a
     /// marker, and the fault that ends it.
-    fn lines(dialect: Dialect, before_18: bool, stream: &[u8], step: usize) -> Vec<String> {
-        let mut lines = Lines::new(dialect, before_18);
+    fn lines(dialect: Dialect, marker: EndMarker, stream: &[u8], step: usize) -> Vec<String> {
+        let mut lines = Lines::new(dialect, marker);
         let (mut start, mut seen, mut all) = (0, 0, Vec::new());
         loop {
             let last = seen == stream.len();
@@ -341,11 +363,11 @@ mod tests {
         }
     }
 
-    fn each(dialect: Dialect, before_18: bool, cases: &[(&[u8], &[&str])]) {
+    fn each(dialect: Dialect, marker: EndMarker, cases: &[(&[u8], &[&str])]) {
         for (stream, wanted) in cases {
             for step in 1..=stream.len().max(1) {
                 assert_eq!(
-                    &lines(dialect, before_18, stream, step),
+                    &lines(dialect, marker, stream, step),
                     wanted,
                     "{} by {step}",
                     stream.escape_ascii()
@@ -380,10 +402,11 @@ mod tests {
             (b"\\.\n", &["1 !"]),
             (b"a\\\\.\n", &["1 a\\\\\\\\."]),
         ];
-        each(Dialect::Text, true, cases);
+        each(Dialect::Text, EndMarker::Anywhere, cases);
+        each(Dialect::Text, EndMarker::Data, &[(b"a\n\\.\nb\\.x\n", &["1 a", "2 \\\\.", "3 b\\\\.x"])]);
         each(
             Dialect::Text,
-            false,
+            EndMarker::Alone,
             &[
                 (b"a\n\\.\nrest", &["1 a", "2 !"]),
                 (b"a\nb\\.\nrest", &["1 a", "2: end-of-copy marker is not alone on its line"]),
@@ -408,12 +431,12 @@ mod tests {
             (b"a\nb\\.\n", &["1 a", "2 b\\\\."]),
             (b"\"never", &["1 \\\"never"]),
         ];
-        each(CSV, true, cases);
-        each(CSV, false, &[(b"a\n\\.\nb\n", &["1 a", "2 \\\\.", "3 b"])]);
+        each(CSV, EndMarker::Anywhere, cases);
+        each(CSV, EndMarker::Data, &[(b"a\n\\.\nb\n", &["1 a", "2 \\\\.", "3 b"])]);
         let escaped = Dialect::Csv { quote: b'\'', escape: Some(b'\\') };
         each(
             escaped,
-            true,
+            EndMarker::Anywhere,
             &[
                 (b"'a\\'\nb'\nc\n", &["1 \\'a\\\\\\'\\nb\\'", "2 c"]),
                 (b"'a\\\\'\nb\n", &["1 \\'a\\\\\\\\\\'", "2 b"]),

@@ -4,14 +4,16 @@
 //! |---|---|
 //! | `stream` | the data of one COPY, one row at a time |
 //! | `lines` | where a row of text or csv ends |
+//! | `shifts` | numbers of lines where fewer are written than came |
 //! | `text`, `csv`, `binary` | values in each format |
 //!
-//! A value that cannot be sealed ends the COPY as if the client had sent CopyFail. The server's error for that
-//! gives way to ours, unless a row before has given another one.
+//! A value that cannot be sealed ends the COPY: the server is given its row as far as the value, so that it finds
+//! what is wrong before it, and then CopyFail. Its error for what is missing gives way to ours.
 
 mod binary;
 mod csv;
 mod lines;
+mod shifts;
 mod stream;
 mod text;
 
@@ -25,11 +27,18 @@ use super::{End, Fate, Passing, Session, Step, Tools, rows};
 use crate::error::{ClientError, SqlState};
 use crate::sql::copy::{CopyFormat, Direction};
 use crate::wire::frame::HEAD;
+use crate::wire::frontend::write_bare;
 use crate::wire::reader::{message, put_cstr};
 use crate::wire::{Head, Reader, Side};
 
 /// The reason in the CopyFail that stands for a refused value, and all of it that the server sees.
 const REFUSED: &[u8] = b"refused by pgseal";
+
+/// What the server says of CopyFail.
+const FAILED: &[&str] = &["57014"];
+
+/// What it says of a row that ends too early; of CopyFail, should it not come to look at that.
+const CUT: &[&str] = &["22P04", "57014"];
 
 /// Bytes of data that are looked at in one go: what is written for them is one message, and fits the buffers.
 const PIECE: usize = 64 * 1024;
@@ -62,7 +71,7 @@ impl Session {
         tools.metrics.origin_disagreements.increment(1);
         tracing::error!("the server's account of a copied relation contradicts the analysis");
         if tag == b'G' {
-            self.fail_copy(rows::origins_disagree(), "copy");
+            self.fail_copy(rows::origins_disagree(), "copy", FAILED);
         } else {
             self.fail_front(rows::origins_disagree())?;
         }
@@ -82,10 +91,13 @@ impl Session {
                 self.from_client = Passing { left: head.total - HEAD, fate: Fate::Sealed };
             }
             b'c' => {
-                self.from_client = Passing::relayed(head.total);
+                // It has no body that the server would look at.
+                self.from_client = Passing::dropped(head.total);
                 self.seal_rows(&[], true, tools);
-                self.copy = None;
-                self.copying_in = false;
+                if self.copying_in {
+                    write_bare(&mut self.to_server, b'c');
+                    self.end_copy();
+                }
             }
             _ => {
                 let Some(body) = head.body(input) else { return Step::More };
@@ -93,8 +105,8 @@ impl Session {
                 let reason = String::from_utf8_lossy(body.strip_suffix(b"\0").unwrap_or(body));
                 let message = format!("COPY from stdin failed: {reason}");
                 let mut error = ClientError::error(SqlState::QUERY_CANCELED, message);
-                error.context = self.copy.as_ref().map(Stream::place);
-                self.fail_copy(error, "copy failed by the client");
+                error.context = self.copy.as_ref().and_then(Stream::place);
+                self.fail_copy(error, "copy failed by the client", FAILED);
                 input.advance(head.total);
             }
         }
@@ -113,23 +125,31 @@ impl Session {
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
         if let Err(error) = stream.push(data, last, &mut values, &mut self.to_server) {
             tools.metrics.refused("value");
+            let expected = if stream.is_cut() { CUT } else { FAILED };
             if stream.is_row_pending() {
                 // An error of that row is the first one; the byte begins a row that never ends.
                 message(&mut self.to_server, b'd', |body| body.extend_from_slice(b"x"));
             }
-            self.fail_copy(error, "value");
+            self.fail_copy(error, "value", expected);
             self.from_client.fate = Fate::Dropped;
         }
     }
 
     /// Ends a COPY FROM STDIN on the server; what the client still sends for it is dropped.
-    fn fail_copy(&mut self, error: ClientError, reason: &'static str) {
+    fn fail_copy(&mut self, error: ClientError, reason: &'static str, expected: &'static [&'static str]) {
         message(&mut self.to_server, b'f', |body| put_cstr(body, REFUSED));
-        self.copy = None;
-        self.copying_in = false;
+        self.end_copy();
         if let Some(front) = self.queue.front_mut() {
             // It began, so no transaction had failed before it.
-            front.stand_in = Some(Box::new(StandIn { error, expected: "57014", reason, always: true }));
+            front.stand_in = Some(Box::new(StandIn { error, expected, reason, always: true }));
+        }
+    }
+
+    /// No data of the client's follows. The numbers of its lines are kept for the server's answer.
+    fn end_copy(&mut self) {
+        self.copying_in = false;
+        if let Some(stream) = &mut self.copy {
+            stream.end();
         }
     }
 

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 use super::Field;
 use super::binary::{self, Tuples};
 use super::csv::Signs;
-use super::lines::{self, Dialect, Fault, Lines};
+use super::lines::{self, Dialect, EndMarker, Fault, Lines};
+use super::shifts::Shifts;
 use super::text;
 use crate::catalog::Storage;
 use crate::datum::{Format, Input, utf8};
@@ -32,6 +33,9 @@ const KEPT: usize = 1 << 20;
 /// So many fields of a header, or of a line that has too many, are looked at: far more than a table's columns, of which there are 1600.
 const MAX_FIELDS: usize = 10_000;
 
+/// The length of a field in binary format that the server does not take.
+const NO_LENGTH: i32 = -2;
+
 /// As many bytes of a line or value are shown in an error's context (`MAX_COPY_DATA_DISPLAY`).
 const MAX_SHOWN: usize = 100;
 
@@ -44,6 +48,10 @@ pub(in crate::session) struct Stream {
     header: bool,
     /// What follows is nothing to the server.
     over: bool,
+    /// The row of the error was written up to the value that is none: the server fails there, if not before.
+    cut: bool,
+    /// What the server's numbers of lines have to be corrected by.
+    shifts: Shifts,
     /// The last byte that was written.
     last: Option<u8>,
     /// The beginning of a row.
@@ -62,12 +70,21 @@ enum Cutter {
 impl Stream {
     pub(super) fn new(copy: Arc<Copy>) -> Self {
         let cutter = match &copy.format {
-            CopyFormat::Text(lines) => Cutter::Lines(Lines::new(Dialect::Text, lines.is_before_18)),
+            CopyFormat::Text(lines) => {
+                let marker = match copy.direction {
+                    Direction::Out => EndMarker::Data,
+                    Direction::In if lines.is_before_18 => EndMarker::Anywhere,
+                    Direction::In => EndMarker::Alone,
+                };
+                Cutter::Lines(Lines::new(Dialect::Text, marker))
+            }
             CopyFormat::Csv { lines, quote, escape } => {
                 let escape = Some(*escape).filter(|escape| escape != quote);
-                // What the server writes holds no end marker.
-                let ends_at_marker = lines.is_before_18 && copy.direction == Direction::In;
-                Cutter::Lines(Lines::new(Dialect::Csv { quote: *quote, escape }, ends_at_marker))
+                let marker = match copy.direction {
+                    Direction::In if lines.is_before_18 => EndMarker::Anywhere,
+                    Direction::In | Direction::Out => EndMarker::Data,
+                };
+                Cutter::Lines(Lines::new(Dialect::Csv { quote: *quote, escape }, marker))
             }
             CopyFormat::Binary => Cutter::Tuples(Tuples::new(copy.columns.len())),
         };
@@ -76,6 +93,8 @@ impl Stream {
             copy,
             cutter,
             over: false,
+            cut: false,
+            shifts: Shifts::default(),
             last: None,
             held: Vec::new(),
             fields: Vec::new(),
@@ -92,7 +111,7 @@ impl Stream {
     ///
     /// # Errors
     /// A value that cannot be sealed or opened, or data that the server would refuse. The rows before it were
-    /// written.
+    /// written, and where [`Self::is_cut`] what stands before the value in its own row.
     pub(super) fn push(
         &mut self,
         data: &[u8],
@@ -117,9 +136,32 @@ impl Stream {
         self.last == Some(b'\r') && self.copy.format != CopyFormat::Binary
     }
 
-    /// Where the server would say that it is.
-    pub(super) fn place(&self) -> String {
-        self.context(None)
+    /// True if the server fails at the end of what was written, unless it finds an error before.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Nothing more is written.
+    pub(super) fn end(&mut self) {
+        self.held = Vec::new();
+        self.over = true;
+    }
+
+    /// Where the server would say that it waits for data: nowhere before it has begun to count.
+    pub(super) fn place(&self) -> Option<String> {
+        match &self.cutter {
+            Cutter::Tuples(tuples) if tuples.number() == 0 => None,
+            Cutter::Tuples(tuples) if tuples.is_in_tuple() => {
+                let column = self.copy.columns.get(self.fields.len());
+                Some(self.context(column.map(|column| (&*column.name, None))))
+            }
+            Cutter::Tuples(_) | Cutter::Lines(_) => Some(self.context(None)),
+        }
+    }
+
+    /// The context of an error of the server, by the lines of the client's data; `None` if it is the same.
+    pub(in crate::session) fn context_of_client(&self, context: &str) -> Option<String> {
+        self.shifts.correct(context, &self.copy.relation)
     }
 
     fn take(
@@ -164,7 +206,15 @@ impl Stream {
             }
             let rest = data.get(taken..).unwrap_or_default();
             let start = out.len();
-            let done = self.row(rest, last, values, out).inspect_err(|_| out.truncate(start))?;
+            let done = match self.row(rest, last, values, out) {
+                Ok(done) => done,
+                Err(error) => {
+                    if !self.cut {
+                        out.truncate(start);
+                    }
+                    return Err(error);
+                }
+            };
             if out.len() - begin > MAX_LARGE - HEAD {
                 out.truncate(start);
                 return Err(too_long());
@@ -247,7 +297,10 @@ impl Stream {
             if !column.is_sealed() || !syntax.read(raw, field.quoted, column, &mut self.value) {
                 continue;
             }
-            self.convert(column, Format::Text, values)?;
+            if let Err(error) = self.convert(column, Format::Text, values) {
+                self.cut_line(line, done, i, out);
+                return Err(error);
+            }
             out.extend_from_slice(line.get(done..field.start).unwrap_or_default());
             match copy.direction {
                 Direction::In => {
@@ -259,7 +312,30 @@ impl Stream {
             done = field.end;
         }
         out.extend_from_slice(line.get(done..).unwrap_or_default());
+        if copy.direction == Direction::In {
+            // The server misses a value, whatever comes behind.
+            self.over |= self.fields.len() < copy.columns.len();
+            if let Cutter::Lines(lines) = &self.cutter {
+                self.shifts.end_line(lines.number());
+            }
+        }
         Ok(())
+    }
+
+    /// Writes what stands before column `i` in a line, as a line: the server looks at that, and then misses a value.
+    fn cut_line(&mut self, line: &[u8], done: usize, i: usize, out: &mut BytesMut) {
+        let before = i.checked_sub(1).and_then(|before| self.fields.get(before));
+        let (Direction::In, Some(before), Cutter::Lines(lines)) = (self.copy.direction, before, &self.cutter)
+        else {
+            return;
+        };
+        // Alone on its line it would end the data.
+        if line.get(..before.end) == Some(b"\\.") {
+            return;
+        }
+        out.extend_from_slice(line.get(done..before.end).unwrap_or_default());
+        out.extend_from_slice(lines.terminator());
+        self.cut = true;
     }
 
     /// In text, the server checks what it has unescaped before it looks at any value.
@@ -282,15 +358,16 @@ impl Stream {
     }
 
     /// Lines inside of a sealed value count for the server's line numbers: a `bytea` in hexadecimal may hold
-    /// white space.
+    /// white space. What is stored as text may not, and the numbers are corrected.
     fn pad(&mut self, column: &CopyColumn, raw: &[u8]) {
         if let (Cutter::Lines(lines), CopyValue::Seal(usage)) = (&self.cutter, &column.value)
             && let (counted, 1..) = lines.inner()
-            && usage.class.storage == Storage::Bytea
         {
             let inner = memchr::memchr_iter(counted, raw).count();
-            let padded = self.stored.len() + inner;
-            self.stored.resize(padded, counted);
+            match usage.class.storage {
+                Storage::Bytea => self.stored.extend(std::iter::repeat_n(counted, inner)),
+                Storage::Text => self.shifts.lose(inner),
+            }
         }
     }
 
@@ -367,8 +444,16 @@ impl Stream {
             }
             self.value.clear();
             self.value.extend_from_slice(tuple.get(field.start..field.end).unwrap_or_default());
-            self.convert(column, Format::Binary, values)?;
+            let converted = self.convert(column, Format::Binary, values);
             out.extend_from_slice(tuple.get(done..field.start - 4).unwrap_or_default());
+            if let Err(error) = converted {
+                if copy.direction == Direction::In {
+                    // The server looks at the values before, and then at this.
+                    out.extend_from_slice(&NO_LENGTH.to_be_bytes());
+                    self.cut = true;
+                }
+                return Err(error);
+            }
             put_value(out, Some(&self.stored));
             done = field.end;
         }
@@ -429,10 +514,10 @@ impl Stream {
             return origins_disagree();
         }
         match (line, &self.cutter) {
-            (Some(line), _) => error.within(format!("{}: \"{}\"", self.place(), shown(line))),
+            (Some(line), _) => error.within(format!("{}: \"{}\"", self.context(None), shown(line))),
             // The server looks at the header before it begins to count.
             (None, Cutter::Tuples(tuples)) if tuples.number() == 0 => error,
-            (None, _) => error.within(self.place()),
+            (None, _) => error.within(self.context(None)),
         }
     }
 

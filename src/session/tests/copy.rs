@@ -161,6 +161,23 @@ fn an_error_of_the_server_comes_before_ours() {
 }
 
 #[test]
+fn what_stands_before_a_wrong_value_in_its_row_is_the_servers_to_judge() {
+    for (code, wanted) in [("22P04", "ERROR 22021"), ("57014", "ERROR 22021"), ("22P02", "ERROR 22P02")] {
+        transcript(|p| {
+            copy_in(p, "copy users (note, email, id) from stdin binary", 1, 3);
+            let head = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+            let row = b"\0\x03\0\0\0\x01x\0\0\0\x07canary\xff\0\0\0\x04\0\0\0\x01";
+            p.client(&frame(b'd', &[&head[..], row].concat()));
+            let (data, others) = copied(&p.sent_bytes(), Side::Client);
+            // No field has a length of -2.
+            let cut = [&head[..], b"\0\x03\0\0\0\x01x\xff\xff\xff\xfe"].concat();
+            assert_eq!((data, others.as_str()), (cut, "f"));
+            assert!(failed(p, code)[0].starts_with(wanted), "{code}");
+        });
+    }
+}
+
+#[test]
 fn by_the_extended_protocol_a_failed_copy_ends_at_the_next_sync() {
     transcript(|p| {
         let copy = [parse("", "copy users (email) from stdin", &[]), bind("", "", &[]), execute("", 0)];
@@ -226,7 +243,9 @@ fn data_that_is_not_in_its_format_is_refused_before_the_server_logs_it() {
 fn behind_the_end_marker_nothing_is_sent() {
     transcript(|p| {
         copy_in(p, "copy users (email) from stdin", 0, 1);
-        p.client(&[frame(b'd', b"a\n\\.\ncanary\n"), frame(b'd', b"canary\n"), bare(b'c')].concat());
+        // A CopyDone has no body.
+        let done = frame(b'c', b"canary");
+        p.client(&[frame(b'd', b"a\n\\.\ncanary\n"), frame(b'd', b"canary\n"), done].concat());
         assert_eq!(sent(p), ("\\<sealed>\n\\.\n".to_owned(), "c".to_owned()));
     });
 }
