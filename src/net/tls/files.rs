@@ -56,7 +56,7 @@ impl From<rustls::Error> for TlsError {
 }
 
 /// A file with a certificate and those of the authorities between it and a root, and the file of its key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The certificates.
     pub certificate: PathBuf,

@@ -4,6 +4,7 @@
 //! No session is resumed, so each handshake verifies certificates anew.
 
 mod accept;
+mod binding;
 mod files;
 mod names;
 mod upstream;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use rustls::crypto::CryptoProvider;
 
 pub use self::accept::{ClientSettings, ClientSide};
+pub use self::binding::server_end_point;
 pub use self::files::{Pair, TlsError};
 pub(crate) use self::upstream::UpstreamError;
 pub use self::upstream::{UpstreamSettings, UpstreamSide, UpstreamTls};

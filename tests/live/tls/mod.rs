@@ -1,6 +1,7 @@
 //! TLS on both sides.
 
 mod client;
+mod commands;
 mod passthrough;
 mod upstream;
 

@@ -1,17 +1,25 @@
 //! A connection to a database for the commands that look into one.
 
+mod tls;
+mod url;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, Config, SimpleQueryMessage, SimpleQueryRow};
+
+use self::tls::Connector;
+use self::url::Wish;
 
 use crate::catalog::{
     Catalog, ColumnName, EPILOGUE, Loader, PROLOGUE, QUERIES, RelationName, SESSION_QUERY, SessionFacts,
     Statistics,
 };
+use crate::net::tls::{Trust, connector};
 use crate::policy::quote_ident;
 
 /// The database cannot be reached, or does not let us in.
@@ -40,17 +48,28 @@ pub(super) struct Called {
 impl Database {
     /// Connects by a URL or key=value pairs; the password may come from PGPASSWORD or the password file.
     pub(super) async fn connect(url: &str) -> anyhow::Result<Self> {
+        let (text, said) = url::split(url);
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let wish = said.or_environment().wish(home.as_deref())?;
         // The library's message may quote the URL, password and all.
-        let Ok(mut config) = url.parse::<Config>() else {
+        let Ok(mut config) = text.parse::<Config>() else {
             bail!(
                 "the database is named by a URL (postgres://user@host:5432/name) or by key=value pairs \
                  (host=... user=... dbname=...); this is neither, or it has a parameter that is not known here"
             );
         };
-        if config.get_ssl_mode() == SslMode::Require {
-            bail!(
-                "TLS to the database is not available in this version yet: say sslmode=disable or sslmode=prefer"
-            );
+        let (mode, trust, identity) = match &wish {
+            Wish::Never => (SslMode::Disable, &Trust::Anyone, None),
+            Wish::Perhaps(trust, identity) => (SslMode::Prefer, trust, identity.as_ref()),
+            Wish::Always(trust, identity) => (SslMode::Require, trust, identity.as_ref()),
+        };
+        config.ssl_mode(mode);
+        let connector = Connector(Arc::new(connector(trust, identity)?));
+        if config.get_hosts().is_empty() {
+            // An address without a name is what a certificate has to bear.
+            for address in config.get_hostaddrs().to_vec() {
+                config.host(address.to_string());
+            }
         }
         if config.get_hosts().is_empty() {
             config.host("localhost");
@@ -68,7 +87,7 @@ impl Database {
         {
             config.password(password);
         }
-        let (client, connection) = config.connect(NoTls).await.map_err(Unreachable)?;
+        let (client, connection) = config.connect(connector).await.map_err(Unreachable)?;
         // The connection's own error reaches whoever waits for an answer.
         tokio::spawn(connection);
         Ok(Self(client))
