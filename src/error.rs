@@ -67,6 +67,8 @@ impl SqlState {
     pub const AMBIGUOUS_PARAMETER: Self = Self(*b"42P08");
     /// 42P18, a parameter whose type cannot be told.
     pub const INDETERMINATE_DATATYPE: Self = Self(*b"42P18");
+    /// 53300, there are as many sessions as there may be.
+    pub const TOO_MANY_CONNECTIONS: Self = Self(*b"53300");
     /// 54000, a limit of the program is exceeded.
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
     /// 54001, a statement nested too deep.

@@ -9,6 +9,7 @@ use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, g
 pub const TABLE: &[(&str, &str)] = &[
     (SESSIONS, "Client sessions accepted."),
     (SESSIONS_OPEN, "Client sessions open now."),
+    (SESSIONS_REFUSED, "Client sessions refused because there were as many as there may be."),
     (STATEMENTS, "Query texts analysed, by verdict: forward, rewrite or refuse."),
     (VERDICTS, "Verdicts by where they come from: kept for the text, kept for its shape, or analysis."),
     (REFUSALS, "Query texts refused, by reason."),
@@ -26,6 +27,7 @@ pub const TABLE: &[(&str, &str)] = &[
 
 const SESSIONS: &str = "pgseal_sessions_total";
 const SESSIONS_OPEN: &str = "pgseal_sessions_open";
+const SESSIONS_REFUSED: &str = "pgseal_sessions_refused_total";
 const STATEMENTS: &str = "pgseal_statements_total";
 const VERDICTS: &str = "pgseal_verdicts_total";
 const REFUSALS: &str = "pgseal_refusals_total";
@@ -47,6 +49,8 @@ pub struct Metrics {
     pub sessions: Counter,
     /// Client sessions open now.
     pub sessions_open: Gauge,
+    /// Sessions that were one too many.
+    pub sessions_refused: Counter,
     /// Texts that were forwarded.
     pub forwarded: Counter,
     /// Texts that were rewritten.
@@ -94,6 +98,7 @@ impl Metrics {
         Self {
             sessions: counter!(SESSIONS),
             sessions_open: gauge!(SESSIONS_OPEN),
+            sessions_refused: counter!(SESSIONS_REFUSED),
             forwarded: counter!(STATEMENTS, "verdict" => "forward"),
             rewritten: counter!(STATEMENTS, "verdict" => "rewrite"),
             refused: counter!(STATEMENTS, "verdict" => "refuse"),

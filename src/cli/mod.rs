@@ -175,6 +175,13 @@ pub struct ServeArgs {
     /// How TLS with the server begins: by a request, or at once (PostgreSQL 17 and newer).
     #[arg(long, value_name = "HOW", env = "PGSEAL_UPSTREAM_TLS_NEGOTIATION", default_value = "postgres")]
     pub upstream_tls_negotiation: Negotiation,
+    /// Sessions at a time; 0 for as many as come. One too many is refused with 53300, as PostgreSQL does.
+    #[arg(long, value_name = "N", env = "PGSEAL_MAX_SESSIONS", default_value_t = 0)]
+    pub max_sessions: usize,
+    /// Seconds that a client may take from its connection until it is let in.
+    #[arg(long, value_name = "SECONDS", env = "PGSEAL_AUTHENTICATION_TIMEOUT", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub authentication_timeout: u64,
     /// Threads that serve sessions; 0 for one per core.
     #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
     pub workers: usize,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -9,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, Negotiation, ServeArgs, block_on};
 use crate::metrics::Metrics;
+use crate::net::Limits;
 use crate::net::tls::{self, ClientSettings, Pair, Tls, UpstreamSettings};
 use crate::policy::Policy;
 use crate::{keyring, net};
@@ -36,6 +38,10 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         upstream: args.upstream.clone(),
         policy: Arc::new(policy),
         keys: Arc::new(keys),
+        limits: Limits {
+            sessions: (args.max_sessions > 0).then_some(args.max_sessions),
+            authentication: Duration::from_secs(args.authentication_timeout),
+        },
         tls: tls.clone(),
         workers,
         metrics: Metrics::new(),

@@ -1,8 +1,10 @@
 //! One side's socket, with TLS over it or without.
 
 use std::io::{self, BufRead as _, IoSlice, Write};
+use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
+use rustix::net::sockopt;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -12,6 +14,12 @@ use crate::session::HIGH_WATER;
 /// The least and the most room that is made for one read. An idle session holds the least of it, twice.
 const MIN_ROOM: usize = 4 * 1024;
 const MAX_ROOM: usize = 64 * 1024;
+
+/// A peer that has been silent for this long is asked for a sign of life, so often, and given up after so many. Two
+/// minutes in all: the system's own two hours outlast what firewalls remember.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_COUNT: u32 = 6;
 
 /// A socket with what was read from it and not yet taken.
 pub(super) struct Leg {
@@ -42,6 +50,7 @@ impl Leg {
     pub(super) fn new(socket: TcpStream) -> Self {
         // Without it small replies wait for an acknowledgement; a socket that refuses is only slower.
         let _ = socket.set_nodelay(true);
+        keep_alive(&socket);
         Self { socket, input: BytesMut::new(), open: true, tls: None, room: MIN_ROOM }
     }
 
@@ -180,6 +189,15 @@ impl Channel {
             out.advance(taken);
         }
     }
+}
+
+/// Has the system find out that a peer is gone without a word: its machine, or the network between. A system that
+/// will not is as it was.
+fn keep_alive(socket: &TcpStream) {
+    let _ = sockopt::set_socket_keepalive(socket, true);
+    let _ = sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE);
+    let _ = sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL);
+    let _ = sockopt::set_tcp_keepcnt(socket, KEEPALIVE_COUNT);
 }
 
 fn write_plain(socket: &TcpStream, out: &mut BytesMut) -> io::Result<bool> {

@@ -6,6 +6,7 @@
 
 mod catalogs;
 mod leg;
+mod limits;
 mod relay;
 pub mod tls;
 
@@ -20,7 +21,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
+pub use self::limits::Limits;
+
 use self::catalogs::Catalogs;
+use self::limits::Places;
 use self::tls::Tls;
 use crate::keyring::{self, Keys, Vault};
 use crate::metrics::Metrics;
@@ -35,6 +39,8 @@ pub struct Config {
     pub policy: Arc<Policy>,
     /// The keys.
     pub keys: Arc<Keys>,
+    /// How many sessions, and how long they may take to begin.
+    pub limits: Limits,
     /// TLS on both sides.
     pub tls: Arc<Tls>,
     /// Worker threads; at least one is started.
@@ -45,6 +51,7 @@ pub struct Config {
 
 /// What every session of the process shares.
 struct Shared {
+    places: Places,
     config: Config,
     catalogs: Catalogs,
 }
@@ -65,7 +72,11 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let shared = Arc::new(Shared { config, catalogs: Catalogs::default() });
+    let shared = Arc::new(Shared {
+        places: Places::new(config.limits.sessions),
+        config,
+        catalogs: Catalogs::default(),
+    });
     let (stop, stopped) = watch::channel(false);
     let workers = (0..shared.config.workers.max(1))
         .map(|i| start_worker(i, shared.clone(), stopped.clone()))

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::Worker;
 use super::catalogs::Subscription;
 use super::leg::Leg;
+use super::limits::Deadline;
 use super::tls::UpstreamError;
 use crate::error::{ClientError, SqlState};
 use crate::session::{ClientTls, Event, ServerLink, Session, Tools};
@@ -26,18 +27,26 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let mode = config.tls.client.mode();
     let mut session = Session::new(config.policy.clone(), mode);
     let mut client = Leg::new(client);
+    let mut deadline = Deadline::after(config.limits.authentication);
     let mut shown = None;
-    if mode != ClientTls::Off && begins_with_tls(&client.socket).await? {
+    if mode != ClientTls::Off
+        && timeout_at(deadline.at(), begins_with_tls(&client.socket)).await.map_err(io::Error::from)??
+    {
         shown = Some(encrypt(&mut client, &mut session, worker, true).await?);
     }
     let mut server: Option<Leg> = None;
     let mut catalog: Option<Subscription> = None;
     let mut goodbye = false;
+    // Held until the session is over.
+    let mut _place = None;
     'turn: loop {
         if let Some(news) = catalog.as_mut().and_then(Subscription::news) {
             session.offer(&news);
         }
         step(&mut session, &mut client, server.as_mut(), worker);
+        if session.is_ready() {
+            deadline.meet();
+        }
         while let Some(event) = session.take_event() {
             match event {
                 Event::Cancel(packet) => return cancel(client, &packet, worker).await,
@@ -57,12 +66,23 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
         // The server is called when there is something to say to it, so a probe of the port costs it nothing.
         if server.is_none() && !session.to_server().is_empty() {
             catalog = session.database().map(|d| worker.shared.catalogs.subscribe(d));
-            match reach(worker).await {
-                Ok((leg, certificate)) => {
-                    session.linked(link(shown.as_ref(), certificate.as_ref()));
-                    server = Some(leg);
+            let free = worker.shared.places.take();
+            if free.is_none() {
+                config.metrics.sessions_refused.increment(1);
+                session.fail(ClientError::fatal(
+                    SqlState::TOO_MANY_CONNECTIONS,
+                    "sorry, too many clients already",
+                ));
+            } else {
+                _place = free;
+                let reached = timeout_at(deadline.at(), reach(worker)).await;
+                match reached.unwrap_or(Err(UpstreamError::Unanswered)) {
+                    Ok((leg, certificate)) => {
+                        session.linked(link(shown.as_ref(), certificate.as_ref()));
+                        server = Some(leg);
+                    }
+                    Err(error) => session.fail(unreachable(&error)),
                 }
-                Err(error) => session.fail(unreachable(&error)),
             }
         }
         let was_full = session.is_full();
@@ -95,8 +115,14 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
         let wants_server = session.wants_server() && server.as_ref().is_some_and(|s| s.open);
         client.make_room();
         let Some(server) = &mut server else {
-            let read = client.split().0.read().await;
-            client.has_read(read);
+            tokio::select! {
+                read = client.split().0.read() => client.has_read(read),
+                () = deadline.passed() => {
+                    // As PostgreSQL does: who has not begun is not talked to.
+                    tracing::info!("a client has not begun in time");
+                    return Ok(());
+                }
+            }
             continue;
         };
         server.make_room();
@@ -108,6 +134,11 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
             read = from_server.read(), if wants_server => server.has_read(read),
             ready = to_client.writable(), if !client_written => ready?,
             ready = to_server.writable(), if !server_written => ready?,
+            () = deadline.passed(), if !session.is_ready() => {
+                tracing::info!("a client was not let in in time");
+                let late = "canceling authentication due to timeout";
+                session.fail(ClientError::fatal(SqlState::QUERY_CANCELED, late));
+            }
             else => return finish(session, client, None).await,
         }
     }

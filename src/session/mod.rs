@@ -320,6 +320,11 @@ impl Session {
         matches!(self.phase, Phase::Ended)
     }
 
+    /// True if the client has been let in.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+    }
+
     /// The database's name, once the client has said it.
     pub fn database(&self) -> Option<&str> {
         (!matches!(self.phase, Phase::Startup(_))).then_some(self.database.as_str())

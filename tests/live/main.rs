@@ -20,6 +20,7 @@ mod harness;
 mod hostile;
 mod large;
 mod leak;
+mod limits;
 mod names;
 mod refusal;
 mod settings;

@@ -81,6 +81,8 @@ struct Demand {
 pub(crate) enum UpstreamError {
     #[error("{0}")]
     Lost(#[from] io::Error),
+    #[error("the server did not answer in time")]
+    Unanswered,
     #[error("the server does not take TLS connections, and --upstream-tls {0} demands one")]
     NoTls(&'static str),
     #[error("the server answers a request for TLS with what is no answer to it")]
@@ -104,7 +106,7 @@ impl UpstreamError {
     /// The way out.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            Self::Lost(_) => "Is the server running, and is --upstream right?",
+            Self::Lost(_) | Self::Unanswered => "Is the server running, and is --upstream right?",
             Self::NoTls(_) => {
                 "Switch TLS on at the server (ssl = on), or start the proxy with --upstream-tls disable if nobody can \
                  listen between the two."
