@@ -182,6 +182,9 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", env = "PGSEAL_AUTHENTICATION_TIMEOUT", default_value_t = 60)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
     pub authentication_timeout: u64,
+    /// Seconds that sessions may take to finish their transactions after SIGTERM.
+    #[arg(long, value_name = "SECONDS", env = "PGSEAL_DRAIN_TIMEOUT", default_value_t = 25)]
+    pub drain_timeout: u64,
     /// Threads that serve sessions; 0 for one per core.
     #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
     pub workers: usize,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::{Exit, Negotiation, ServeArgs, block_on};
 use crate::metrics::Metrics;
-use crate::net::Limits;
 use crate::net::tls::{self, ClientSettings, Pair, Tls, UpstreamSettings};
+use crate::net::{Limits, Stage};
 use crate::policy::Policy;
 use crate::{keyring, net};
 
@@ -51,23 +52,37 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
             .await
             .with_context(|| format!("cannot listen on {}", args.listen))?;
         let address = listener.local_addr()?;
-        let mut terminated = signal(SignalKind::terminate())?;
-        let hangups = signal(SignalKind::hangup())?;
-        let shutdown = async move {
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        };
+        let (hangups, terminated) = (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
+        let (stage, stages) = watch::channel(Stage::Serving);
         let upstream_tls = tls.upstream.mode().as_str();
         tracing::info!(%address, upstream = args.upstream, upstream_tls, workers, columns = protected, "serving");
         tokio::select! {
-            served = net::serve(listener, config, shutdown) => served?,
+            served = net::serve(listener, config, stages) => served?,
             () = reload(hangups, &tls) => {}
+            () = stop(terminated, &stage, Duration::from_secs(args.drain_timeout)) => {}
         }
         tracing::info!("stopped");
         Ok(Exit::Success)
     })
+}
+
+/// At SIGTERM, lets sessions finish their transactions for a time; at a second one, or at SIGINT, ends them.
+async fn stop(mut terminated: Signal, stage: &watch::Sender<Stage>, patience: Duration) {
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {
+            tracing::info!(seconds = patience.as_secs(), "stopping: sessions may finish their transactions");
+            stage.send_replace(Stage::Draining);
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+                () = tokio::time::sleep(patience) => {}
+            }
+        }
+    }
+    tracing::info!("stopping: sessions that are left are ended");
+    stage.send_replace(Stage::Ending);
+    std::future::pending().await
 }
 
 /// Reads the files of certificates again at each SIGHUP.

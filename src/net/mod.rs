@@ -10,16 +10,17 @@ mod limits;
 mod relay;
 pub mod tls;
 
-use std::cell::RefCell;
-use std::future::Future;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
-use tokio::task::LocalSet;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::timeout;
 
 pub use self::limits::Limits;
 
@@ -49,6 +50,20 @@ pub struct Config {
     pub metrics: Metrics,
 }
 
+/// How far the end of the proxy has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has not.
+    Serving,
+    /// Nobody is let in, and sessions end as soon as they are between two transactions.
+    Draining,
+    /// Sessions end now.
+    Ending,
+}
+
+/// How long sessions that are ended may take to say their last words.
+const LAST_WORDS: Duration = Duration::from_secs(6);
+
 /// What every session of the process shares.
 struct Shared {
     places: Places,
@@ -61,31 +76,32 @@ struct Worker {
     shared: Arc<Shared>,
     vault: RefCell<Vault>,
     verdicts: RefCell<Verdicts>,
+    stage: Cell<Stage>,
+    /// The stage has changed.
+    changed: Notify,
 }
 
-/// Accepts clients until `shutdown` is done, then closes the sessions that are left.
+/// Accepts clients until the stage says otherwise, and returns when the last session is over.
 ///
 /// # Errors
 /// A worker thread cannot be started.
 pub async fn serve(
     listener: TcpListener,
     config: Config,
-    shutdown: impl Future<Output = ()>,
+    mut stage: watch::Receiver<Stage>,
 ) -> io::Result<()> {
     let shared = Arc::new(Shared {
         places: Places::new(config.limits.sessions),
         config,
         catalogs: Catalogs::default(),
     });
-    let (stop, stopped) = watch::channel(false);
     let workers = (0..shared.config.workers.max(1))
-        .map(|i| start_worker(i, shared.clone(), stopped.clone()))
+        .map(|i| start_worker(i, shared.clone(), stage.clone()))
         .collect::<io::Result<Vec<_>>>()?;
-    let mut shutdown = std::pin::pin!(shutdown);
     let mut turn = workers.iter().cycle();
     loop {
         let accepted = tokio::select! {
-            () = &mut shutdown => break,
+            _ = stage.wait_for(|stage| *stage != Stage::Serving) => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -98,11 +114,11 @@ pub async fn serve(
             // Out of descriptors, or a client that went away at once: neither is a reason to stop serving.
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
     }
-    let _ = stop.send(true);
+    drop(listener);
     for worker in workers {
         drop(worker.sessions);
         let joined = tokio::task::spawn_blocking(move || worker.thread.join()).await;
@@ -118,12 +134,12 @@ struct Handle {
     thread: thread::JoinHandle<()>,
 }
 
-fn start_worker(i: usize, shared: Arc<Shared>, stopped: watch::Receiver<bool>) -> io::Result<Handle> {
+fn start_worker(i: usize, shared: Arc<Shared>, stage: watch::Receiver<Stage>) -> io::Result<Handle> {
     let (sessions, incoming) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = thread::Builder::new().name(format!("worker-{i}")).spawn(move || {
         let local = LocalSet::new();
-        local.block_on(&runtime, work(shared, incoming, stopped));
+        local.block_on(&runtime, work(shared, incoming, stage));
     })?;
     Ok(Handle { sessions, thread })
 }
@@ -131,21 +147,28 @@ fn start_worker(i: usize, shared: Arc<Shared>, stopped: watch::Receiver<bool>) -
 async fn work(
     shared: Arc<Shared>,
     mut incoming: mpsc::UnboundedReceiver<std::net::TcpStream>,
-    mut stopped: watch::Receiver<bool>,
+    mut stage: watch::Receiver<Stage>,
 ) {
     let vault = Vault::new(shared.config.keys.clone(), keyring::os_entropy());
-    let worker =
-        Rc::new(Worker { shared, vault: RefCell::new(vault), verdicts: RefCell::new(Verdicts::default()) });
+    let worker = Rc::new(Worker {
+        shared,
+        vault: RefCell::new(vault),
+        verdicts: RefCell::new(Verdicts::default()),
+        stage: Cell::new(Stage::Serving),
+        changed: Notify::new(),
+    });
+    let mut sessions = JoinSet::new();
     loop {
         let client = tokio::select! {
             client = incoming.recv() => client,
-            _ = stopped.wait_for(|stop| *stop) => None,
+            _ = stage.wait_for(|stage| *stage != Stage::Serving) => None,
+            Some(_) = sessions.join_next() => continue,
         };
         let Some(client) = client else { break };
         match TcpStream::from_std(client) {
             Ok(client) => {
                 let worker = worker.clone();
-                tokio::task::spawn_local(async move {
+                sessions.spawn_local(async move {
                     let _open = worker.shared.config.metrics.session();
                     if let Err(error) = relay::run(client, &worker).await {
                         tracing::debug!(%error, "a connection was lost");
@@ -153,6 +176,25 @@ async fn work(
                 });
             }
             Err(error) => tracing::warn!(%error, "a connection could not be served"),
+        }
+    }
+    drain(&worker, sessions, stage).await;
+}
+
+/// Waits for the sessions that are left.
+async fn drain(worker: &Worker, mut sessions: JoinSet<()>, mut stage: watch::Receiver<Stage>) {
+    loop {
+        let now = *stage.borrow_and_update();
+        worker.stage.set(now);
+        worker.changed.notify_waiters();
+        let all_are_over = async { while sessions.join_next().await.is_some() {} };
+        if now == Stage::Ending {
+            let _ = timeout(LAST_WORDS, all_are_over).await;
+            return;
+        }
+        tokio::select! {
+            () = all_are_over => return,
+            changed = stage.changed() => if changed.is_err() { return },
         }
     }
 }

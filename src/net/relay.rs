@@ -7,11 +7,11 @@ use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
 
-use super::Worker;
 use super::catalogs::Subscription;
 use super::leg::Leg;
 use super::limits::Deadline;
 use super::tls::UpstreamError;
+use super::{Stage, Worker};
 use crate::error::{ClientError, SqlState};
 use crate::session::{ClientTls, Event, ServerLink, Session, Tools};
 
@@ -37,6 +37,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let mut server: Option<Leg> = None;
     let mut catalog: Option<Subscription> = None;
     let mut goodbye = false;
+    let mut changed = std::pin::pin!(worker.changed.notified());
     // Held until the session is over.
     let mut _place = None;
     'turn: loop {
@@ -46,6 +47,10 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
         step(&mut session, &mut client, server.as_mut(), worker);
         if session.is_ready() {
             deadline.meet();
+        }
+        if is_over(worker.stage.get(), &session) {
+            let message = "terminating connection due to administrator command";
+            session.fail(ClientError::fatal(SqlState::ADMIN_SHUTDOWN, message));
         }
         while let Some(event) = session.take_event() {
             match event {
@@ -122,9 +127,13 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
                     tracing::info!("a client has not begun in time");
                     return Ok(());
                 }
+                () = changed.as_mut() => changed.set(worker.changed.notified()),
             }
             continue;
         };
+        if !wants_client && !wants_server && client_written && server_written {
+            return finish(session, client, None).await;
+        }
         server.make_room();
         // Reading through the halves tells tokio when a socket was emptied, so it is not tried again in vain.
         let (from_client, to_client) = client.split();
@@ -139,8 +148,17 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
                 let late = "canceling authentication due to timeout";
                 session.fail(ClientError::fatal(SqlState::QUERY_CANCELED, late));
             }
-            else => return finish(session, client, None).await,
+            () = changed.as_mut() => changed.set(worker.changed.notified()),
         }
+    }
+}
+
+/// Whether a session ends now because the proxy does.
+fn is_over(stage: Stage, session: &Session) -> bool {
+    match stage {
+        Stage::Serving => false,
+        Stage::Draining => !session.has_ended() && (session.is_idle() || !session.is_ready()),
+        Stage::Ending => !session.has_ended(),
     }
 }
 

@@ -325,6 +325,19 @@ impl Session {
         matches!(self.phase, Phase::Ready)
     }
 
+    /// True between two transactions, with nothing under way. Of a session whose policy protects nothing that is not
+    /// known, for nothing of it is looked at.
+    pub fn is_idle(&self) -> bool {
+        self.is_ready()
+            && self.is_protecting()
+            && self.status == TransactionStatus::Idle
+            && self.queue.is_empty()
+            && !self.unsynced
+            && !self.copying_in
+            && self.from_client.left == 0
+            && self.to_server.is_empty()
+    }
+
     /// The database's name, once the client has said it.
     pub fn database(&self) -> Option<&str> {
         (!matches!(self.phase, Phase::Startup(_))).then_some(self.database.as_str())

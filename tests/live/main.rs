@@ -12,6 +12,7 @@ mod analysis;
 mod constructs;
 mod copy;
 mod ddl;
+mod drain;
 mod driver;
 mod errors;
 mod fixture;
