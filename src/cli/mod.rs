@@ -6,8 +6,11 @@
 mod check;
 mod database;
 mod explain;
+mod heartbeat;
 pub mod init;
+mod keys;
 mod logging;
+mod reload;
 mod serve;
 mod suggest;
 
@@ -76,6 +79,7 @@ enum Command {
     Serve(ServeArgs),
     Check(CheckArgs),
     Explain(ExplainArgs),
+    Keys(keys::KeysArgs),
 }
 
 /// Make a keyring with one active data key named `default`, or propose a policy
@@ -185,6 +189,10 @@ pub struct ServeArgs {
     /// Seconds that sessions may take to finish their transactions after SIGTERM.
     #[arg(long, value_name = "SECONDS", env = "PGSEAL_DRAIN_TIMEOUT", default_value_t = 25)]
     pub drain_timeout: u64,
+    /// Where to report which keys this proxy holds, so that keys can be changed safely: a login of pgseal's own at the
+    /// server, as a URL or key=value pairs. It makes the schema pgseal there, or uses the one that is there.
+    #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
     /// Threads that serve sessions; 0 for one per core.
     #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
     pub workers: usize,
@@ -347,6 +355,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => check::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
+        Command::Keys(args) => keys::run(&args, &mut out),
     };
     let exit = exit.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "pgseal: {error:#}");
@@ -364,7 +373,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         Exit::Usage
     } else if error.is::<database::Unreachable>() {
         Exit::NoDatabase
-    } else if wrong_policy || wrong_keyring {
+    } else if wrong_policy || wrong_keyring || keys::is_problem(error) {
         Exit::Problems
     } else {
         Exit::Failure

@@ -9,36 +9,32 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::heartbeat::Heartbeat;
+use super::keys::fleet::Held;
+use super::reload::{Watched, reload};
 use super::{Exit, Negotiation, ServeArgs, block_on};
 use crate::metrics::Metrics;
+use crate::net;
 use crate::net::tls::{self, ClientSettings, Pair, Tls, UpstreamSettings};
 use crate::net::{Limits, Stage};
 use crate::policy::Policy;
-use crate::{keyring, net};
 
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     let policy = Policy::load(&args.policy)?;
-    let keys = keyring::load(&args.keyring, args.kek.as_deref())?;
-    for (name, column) in policy.columns() {
-        if keys.active(&column.key).is_none() {
-            anyhow::bail!(
-                "column {name} is to be sealed with key \"{}\", of which keyring {} has no active version",
-                column.key,
-                args.keyring.display()
-            );
-        }
-    }
+    let watched = Watched::new(args, &policy);
+    let keys = Arc::new(watched.load()?);
     let workers = match args.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
     let protected = policy.columns().count();
     let tls = Arc::new(Tls::load(tls_settings(args))?);
+    let (new_keys, keys) = watch::channel(keys);
     let config = net::Config {
         upstream: args.upstream.clone(),
         policy: Arc::new(policy),
-        keys: Arc::new(keys),
+        keys: keys.clone(),
         limits: Limits {
             sessions: (args.max_sessions > 0).then_some(args.max_sessions),
             authentication: Duration::from_secs(args.authentication_timeout),
@@ -56,10 +52,16 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         let (stage, stages) = watch::channel(Stage::Serving);
         let upstream_tls = tls.upstream.mode().as_str();
         tracing::info!(%address, upstream = args.upstream, upstream_tls, workers, columns = protected, "serving");
+        let (in_use, reported) = watch::channel(Held::of(&keys.borrow()));
+        let mut heartbeat = args.database.as_ref().map(|url| Heartbeat::new(url, reported));
         tokio::select! {
             served = net::serve(listener, config, stages) => served?,
-            () = reload(hangups, &tls) => {}
+            () = reload(hangups, &tls, watched, new_keys, in_use) => {}
+            () = report(&mut heartbeat) => {}
             () = stop(terminated, &stage, Duration::from_secs(args.drain_timeout)) => {}
+        }
+        if let Some(heartbeat) = heartbeat {
+            heartbeat.leave().await;
         }
         tracing::info!("stopped");
         Ok(Exit::Success)
@@ -85,16 +87,10 @@ async fn stop(mut terminated: Signal, stage: &watch::Sender<Stage>, patience: Du
     std::future::pending().await
 }
 
-/// Reads the files of certificates again at each SIGHUP.
-async fn reload(mut hangups: Signal, tls: &Tls) {
-    loop {
-        if hangups.recv().await.is_none() {
-            std::future::pending::<()>().await;
-        }
-        match tls.reload() {
-            Ok(()) => tracing::info!("certificates were read again: new sessions use them"),
-            Err(error) => tracing::error!(%error, "certificates were not read again: all stays as it was"),
-        }
+async fn report(heartbeat: &mut Option<Heartbeat>) {
+    match heartbeat {
+        Some(heartbeat) => heartbeat.run().await,
+        None => std::future::pending().await,
     }
 }
 

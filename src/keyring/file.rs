@@ -175,6 +175,22 @@ impl Keyring {
         Ok(Keys::new(loaded.collect::<Result<Vec<_>, KeyringError>>()?, absent))
     }
 
+    /// Unwraps one key, whatever its state. `path` and `kek` as in [`Keyring::unlock`].
+    ///
+    /// # Errors
+    /// As [`Keyring::unlock`]; a key that is destroyed, or not there, does not unwrap.
+    pub fn unwrap_one(&self, path: &Path, kek: Option<&str>, id: KeyId) -> Result<Secret<32>, KeyringError> {
+        let mut keks = Unwrapper { folder: folder_of(path), instead: kek, opened: BTreeMap::new() };
+        match self.keys.iter().find(|key| key.id == id) {
+            Some(entry) => keks.unwrap(entry),
+            None => Err(KeyringError::Unwrap {
+                key: id.to_string(),
+                kek: "none".into(),
+                reason: KekError::NotAuthentic,
+            }),
+        }
+    }
+
     /// Reads the text of a keyring file.
     ///
     /// # Errors

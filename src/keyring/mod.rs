@@ -5,6 +5,7 @@
 //! | `keys` | [`Keys`], the immutable snapshot that every worker shares |
 //! | `vault` | [`Vault`], one worker's sealing and opening: caches and nonces |
 //! | `file` | [`Keyring`], what the keyring file says |
+//! | `versions` | [`VersionName`], and the states that a version goes through |
 //! | `kek` | [`KekProvider`] and the providers |
 //! | `disk` | durable writes, the lock, and who may read |
 //!
@@ -16,6 +17,7 @@ mod file;
 mod kek;
 mod keys;
 mod vault;
+mod versions;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,7 @@ pub use file::{Entry, Keyring, KeyringError, Problem, Wrap};
 pub use kek::{KekError, KekProvider, KekSource, WrapContext};
 pub use keys::{AbsentKey, DataKey, Keys, State};
 pub use vault::{OpenError, SealError, Vault};
+pub use versions::{ChangeError, VersionName, VersionNameError};
 
 /// Fills its argument with unpredictable bytes.
 pub type Entropy = Box<dyn FnMut(&mut [u8]) -> Result<(), EntropyError> + Send>;
@@ -59,6 +62,11 @@ pub fn load(path: &Path, kek: Option<&str>) -> Result<Keys, KeyringError> {
 /// It cannot be read, may be read or replaced by others, or is longer.
 pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, DiskError> {
     disk::read_private(path, limit)
+}
+
+/// The folder that a keyring is in, from which its relative paths start.
+pub fn folder_of(path: &Path) -> PathBuf {
+    disk::folder_of(path)
 }
 
 /// Makes the folder that a keyring is to be in, for its owner only, and returns it.

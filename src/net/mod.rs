@@ -38,8 +38,8 @@ pub struct Config {
     pub upstream: String,
     /// The columns to protect.
     pub policy: Arc<Policy>,
-    /// The keys.
-    pub keys: Arc<Keys>,
+    /// The keys; new ones take the place of those before.
+    pub keys: watch::Receiver<Arc<Keys>>,
     /// How many sessions, and how long they may take to begin.
     pub limits: Limits,
     /// TLS on both sides.
@@ -149,7 +149,9 @@ async fn work(
     mut incoming: mpsc::UnboundedReceiver<std::net::TcpStream>,
     mut stage: watch::Receiver<Stage>,
 ) {
-    let vault = Vault::new(shared.config.keys.clone(), keyring::os_entropy());
+    let mut keys = shared.config.keys.clone();
+    let held = keys.borrow_and_update().clone();
+    let vault = Vault::new(held, keyring::os_entropy());
     let worker = Rc::new(Worker {
         shared,
         vault: RefCell::new(vault),
@@ -161,6 +163,12 @@ async fn work(
     loop {
         let client = tokio::select! {
             client = incoming.recv() => client,
+            // Between two steps of any session: none is in the middle of a value.
+            Ok(()) = keys.changed() => {
+                let held = keys.borrow_and_update().clone();
+                worker.vault.borrow_mut().use_keys(held);
+                continue;
+            }
             _ = stage.wait_for(|stage| *stage != Stage::Serving) => None,
             Some(_) = sessions.join_next() => continue,
         };

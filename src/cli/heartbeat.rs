@@ -1,0 +1,73 @@
+//! A proxy's report of itself in the database, for the commands that change keys.
+
+use tokio::sync::watch;
+
+use super::database::Database;
+use super::keys::fleet::{self, BEAT, Held, Identity};
+
+/// Reports every few seconds, whatever happens to the connection.
+pub(super) struct Heartbeat {
+    url: String,
+    who: Identity,
+    /// The keys that every worker holds.
+    keys: watch::Receiver<Held>,
+    database: Option<Database>,
+}
+
+impl Heartbeat {
+    pub(super) fn new(url: &str, keys: watch::Receiver<Held>) -> Self {
+        let mut id = [0; 8];
+        // Two proxies that draw the same id would report as one; without randomness no key could be drawn either.
+        let _ = getrandom::fill(&mut id);
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let who =
+            Identity { id: format!("{:016x}", u64::from_be_bytes(id)), host, process: std::process::id() };
+        Self { url: url.to_owned(), who, keys, database: None }
+    }
+
+    /// Does not end.
+    pub(super) async fn run(&mut self) {
+        let mut is_told = false;
+        loop {
+            match self.beat().await {
+                Ok(()) if is_told => {
+                    tracing::info!("this proxy reports in the database again");
+                    is_told = false;
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    self.database = None;
+                    if !is_told {
+                        let error = format!("{error:#}");
+                        tracing::warn!(error, "this proxy cannot report in the database which keys it holds");
+                    }
+                    is_told = true;
+                }
+            }
+            // A change is reported at once.
+            let _ = tokio::time::timeout(BEAT, self.keys.changed()).await;
+        }
+    }
+
+    /// Takes the report away.
+    pub(super) async fn leave(self) {
+        if let Some(database) = &self.database
+            && let Ok(Err(error)) = tokio::time::timeout(BEAT, fleet::leave(database, &self.who)).await
+        {
+            tracing::debug!(error = format!("{error:#}"), "the report stays in the database");
+        }
+    }
+
+    async fn beat(&mut self) -> anyhow::Result<()> {
+        let database = match &self.database {
+            Some(database) => database,
+            None => {
+                let database = Database::connect(&self.url).await?;
+                fleet::prepare(&database).await?;
+                self.database.insert(database)
+            }
+        };
+        let keys = self.keys.borrow_and_update().clone();
+        tokio::time::timeout(3 * BEAT, fleet::report(database, &self.who, &keys)).await?
+    }
+}

@@ -1,0 +1,123 @@
+//! What `serve` reads again while it runs: certificates and the keyring.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+
+use super::ServeArgs;
+use super::keys::fleet::Held;
+use crate::keyring::{self, Keys};
+use crate::net::tls::Tls;
+use crate::policy::{ColumnName, Policy};
+
+/// So often the keyring's file is looked at.
+const LOOK_AT_FILES: Duration = Duration::from_secs(2);
+
+/// Reads the files of certificates again at each SIGHUP, and the keyring when its file has changed as well.
+pub(super) async fn reload(
+    mut hangups: Signal,
+    tls: &Tls,
+    mut watched: Watched,
+    new_keys: watch::Sender<Arc<Keys>>,
+    in_use: watch::Sender<Held>,
+) {
+    let mut looks = tokio::time::interval(LOOK_AT_FILES);
+    loop {
+        tokio::select! {
+            Some(()) = hangups.recv() => {
+                match tls.reload() {
+                    Ok(()) => tracing::info!("certificates were read again: new sessions use them"),
+                    Err(error) => tracing::error!(%error, "certificates were not read again: all stays as it was"),
+                }
+            }
+            _ = looks.tick() => {
+                if !watched.has_changed() {
+                    continue;
+                }
+            }
+        }
+        watched.note();
+        match watched.load() {
+            Ok(keys) => {
+                let keys = Arc::new(keys);
+                let before = Arc::downgrade(&new_keys.send_replace(keys.clone()));
+                tracing::info!(keys = keys.iter().count(), "the keyring was read again");
+                // The keys before are gone when every worker has let go of them.
+                while before.strong_count() > 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                in_use.send_replace(Held::of(&keys));
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the keyring was not read again: all stays as it was"
+                );
+            }
+        }
+    }
+}
+
+/// The keyring, and how its file was when it was read.
+pub(super) struct Watched {
+    keyring: PathBuf,
+    kek: Option<String>,
+    /// Columns and the keys that they name.
+    columns: Vec<(ColumnName, String)>,
+    stamp: Option<Stamp>,
+}
+
+/// What changes when a file is replaced, be it by a rename or through a link that is switched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
+    length: u64,
+}
+
+impl Watched {
+    pub(super) fn new(args: &ServeArgs, policy: &Policy) -> Self {
+        let columns = policy.columns().map(|(name, column)| (name, column.key.clone())).collect();
+        let (keyring, kek) = (args.keyring.clone(), args.kek.clone());
+        let mut watched = Self { keyring, kek, columns, stamp: None };
+        watched.note();
+        watched
+    }
+
+    /// The keys; each that the policy names has to be able to seal.
+    pub(super) fn load(&self) -> anyhow::Result<Keys> {
+        let keys = keyring::load(&self.keyring, self.kek.as_deref())?;
+        for (name, key) in &self.columns {
+            if keys.active(key).is_none() {
+                anyhow::bail!(
+                    "column {name} is to be sealed with key \"{key}\", of which keyring {} has no active version",
+                    self.keyring.display()
+                );
+            }
+        }
+        Ok(keys)
+    }
+
+    fn has_changed(&self) -> bool {
+        self.look() != self.stamp
+    }
+
+    fn note(&mut self) {
+        self.stamp = self.look();
+    }
+
+    fn look(&self) -> Option<Stamp> {
+        let metadata = std::fs::metadata(&self.keyring).ok()?;
+        Some(Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            length: metadata.len(),
+        })
+    }
+}
