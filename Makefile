@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test twin lint oracle bench setup clean
+.PHONY: help build demo test twin lint oracle bench instructions setup clean
 
 help:
 	@echo 'make demo          a private PostgreSQL, the proxy in front of it, and a short story; then it serves'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test          formatting, lints and every test, the live ones included'
 	@echo 'make twin          statements at random on a plaintext and an encrypted database, SECONDS=600 of them'
 	@echo 'make build         target/release/pgseal'
+	@echo 'make instructions  instructions of scripted exchanges, compared with benches/instructions.txt (valgrind)'
 	@echo 'make bench         pgbench directly and through the proxy, and the in-process benches'
 
 build:
@@ -37,6 +38,11 @@ bench:
 	$(CARGO) build --release
 	benches/e2e.py
 	$(CARGO) bench
+
+# Fails if a change makes an exchange slower; BLESS=1 writes the new counts down.
+instructions:
+	@scripts/setup.sh callgrind
+	benches/instructions.py $(if $(BLESS),--bless)
 
 setup:
 	@scripts/setup.sh server components libclang

@@ -1,12 +1,16 @@
-//! What sealing and opening one value costs with warm caches, and what it costs when nothing is cached.
+//! What sealing and opening one value costs with warm caches, what it costs when nothing is cached, and what it would
+//! cost at least: AES-256-GCM alone, of the same crate and of ring.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::{AeadInOut as _, Aes256Gcm, KeyInit as _};
 use divan::{Bencher, black_box};
 use pgseal::crypto::{Binding, Mode, decode_text, encode_text};
 use pgseal::keyring::{DataKey, Keys, State, Vault, os_entropy};
 use pgseal::secret::Secret;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 /// Sizes of canonical values, in bytes.
 const SIZES: [usize; 4] = [8, 32, 100, 4096];
@@ -50,6 +54,32 @@ fn open<const SIZE: usize>(bencher: Bencher<'_, '_>, mode: &Mode) {
     bencher.bench_local(|| {
         out.clear();
         vault.open(&column, black_box(&envelope), &mut out)
+    });
+}
+
+/// As long as what a value is bound to.
+const ASSOCIATED: &[u8] = b"\xe5\x10\x01\x02\x03\x04public.users.email";
+
+/// The cipher under randomized values alone, under one key and nonce.
+#[divan::bench(consts = SIZES)]
+fn limit_of_aes_gcm<const SIZE: usize>(bencher: Bencher<'_, '_>) {
+    let (cipher, nonce) = (Aes256Gcm::new(&[7; 32].into()), [1; 12].into());
+    let (value, mut out) = (vec![0x61; SIZE], vec![0; SIZE]);
+    bencher.bench_local(|| {
+        let buffer = InOutBuf::new(black_box(&value), &mut out).ok()?;
+        cipher.encrypt_inout_detached(&nonce, ASSOCIATED, buffer).ok()
+    });
+}
+
+/// The same of ring.
+#[divan::bench(consts = SIZES)]
+fn limit_of_ring<const SIZE: usize>(bencher: Bencher<'_, '_>) {
+    let Ok(key) = UnboundKey::new(&AES_256_GCM, &[7; 32]) else { return };
+    let (key, value, mut out) = (LessSafeKey::new(key), vec![0x61; SIZE], vec![0; SIZE]);
+    bencher.bench_local(|| {
+        out.copy_from_slice(black_box(&value));
+        let nonce = Nonce::assume_unique_for_key([1; 12]);
+        key.seal_in_place_separate_tag(nonce, Aad::from(ASSOCIATED), &mut out).map(|tag| tag.as_ref().len())
     });
 }
 

@@ -7,6 +7,7 @@ mod fixture;
 mod scenarios;
 
 use divan::Bencher;
+use divan::counter::ItemsCount;
 
 use scenarios::SCENARIOS;
 
@@ -17,6 +18,6 @@ fn main() {
 #[divan::bench(args = SCENARIOS.iter().map(|scenario| scenario.name))]
 fn round(bencher: Bencher<'_, '_>, name: &str) {
     let Some(scenario) = SCENARIOS.iter().find(|scenario| scenario.name == name) else { return };
-    let mut round = (scenario.prepare)();
-    bencher.bench_local(|| round());
+    let round = (scenario.prepare)();
+    bencher.counter(ItemsCount::new(scenario.pieces)).bench_local(round);
 }

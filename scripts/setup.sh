@@ -4,6 +4,7 @@
 #   scripts/setup.sh server      PostgreSQL's programs (server, psql, pgbench)
 #   scripts/setup.sh components  rustfmt and clippy
 #   scripts/setup.sh libclang    what the test oracle is built with
+#   scripts/setup.sh callgrind   what counts instructions
 #
 # What is there is left as it is: installing a package again would upgrade it, and restart a server.
 set -euo pipefail
@@ -34,6 +35,10 @@ libclang() {
     compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || packages 'libclang' libclang-dev
     # PostgreSQL's sources, for the oracle's texts, are packed with it.
     have bzip2 || packages 'bzip2' bzip2
+}
+
+callgrind() {
+    have valgrind || packages 'valgrind' valgrind
 }
 
 # The folder of the newest server, or nothing.

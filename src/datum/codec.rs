@@ -9,7 +9,7 @@ use super::json;
 use super::network::{self, Network};
 use super::numeric::Numeric;
 use super::settings::ByteaOutput;
-use super::text::{self, utf8};
+use super::text::{self, check_utf8, utf8};
 use super::{Base, DatumError, Format, Settings, Type, boolean, bytea, float, integer, uuid};
 
 /// Writes a canonical value as the server would have printed (text) or sent (binary) it.
@@ -36,6 +36,16 @@ pub fn write(
     result
 }
 
+/// Whether [`write`] gives the canonical bytes themselves.
+pub fn is_written_as_it_is(ty: &Type, format: Format) -> bool {
+    matches!(
+        (&ty.base, format),
+        (Base::Text | Base::Varchar | Base::Enum(_) | Base::Json, _)
+            | (Base::Jsonb, Format::Text)
+            | (Base::Bytea, Format::Binary)
+    )
+}
+
 /// Reads a value in either format by the type's own rules, without a modifier.
 pub(super) fn decode(
     base: &Base,
@@ -44,9 +54,14 @@ pub(super) fn decode(
     settings: &Settings,
     out: &mut Vec<u8>,
 ) -> Result<(), DatumError> {
-    match format {
-        Format::Text => parse(base, utf8(bytes)?, settings, out),
-        Format::Binary => receive(base, bytes, settings, out),
+    match (format, base) {
+        (Format::Text, Base::Text | Base::Varchar | Base::Bpchar) => {
+            check_utf8(bytes)?;
+            out.extend_from_slice(bytes);
+            Ok(())
+        }
+        (Format::Text, _) => parse(base, utf8(bytes)?, settings, out),
+        (Format::Binary, _) => receive(base, bytes, settings, out),
     }
 }
 

@@ -50,12 +50,12 @@ mod uuid;
 pub mod array;
 
 pub use crate::wire::{Format, Oid};
-pub use codec::write;
+pub use codec::{is_written_as_it_is, write};
 pub use convert::{Input, canonical, cast, takes};
 pub use datetime::zone::Zone;
 pub use error::{DatumError, Quoted};
 pub use settings::{ByteaOutput, DateForm, DateOrder, DateStyle, IntervalStyle, Settings};
-pub use text::utf8;
+pub use text::{check_utf8, utf8};
 pub use type_name::{TypeError, TypeName};
 pub use types::{Family, element_of};
 

@@ -10,24 +10,31 @@ use super::{DatumError, EnumType, Quoted, Type};
 /// # Errors
 /// 22021, with the first bytes that are not.
 pub fn utf8(bytes: &[u8]) -> Result<&str, DatumError> {
-    let valid = match std::str::from_utf8(bytes) {
-        Ok(text) => text.len(),
-        Err(error) => error.valid_up_to(),
+    let valid = match (std::str::from_utf8(bytes), memchr::memchr(0, bytes)) {
+        (Ok(text), None) => return Ok(text),
+        (Ok(_), Some(zero)) => zero,
+        (Err(error), zero) => error.valid_up_to().min(zero.unwrap_or(bytes.len())),
     };
-    let bad = memchr::memchr(0, bytes).unwrap_or(bytes.len()).min(valid);
-    match bytes.get(bad..) {
-        Some([first, ..]) if bad < bytes.len() => {
-            let length = match first {
-                0xC0..0xE0 => 2,
-                0xE0..0xF0 => 3,
-                0xF0..0xF8 => 4,
-                _ => 1,
-            };
-            let shown: Vec<_> = bytes.iter().skip(bad).take(length).map(|b| format!("0x{b:02x}")).collect();
-            Err(DatumError::Encoding(shown.join(" ")))
-        }
-        _ => std::str::from_utf8(bytes).map_err(|_| DatumError::Encoding(String::new())),
+    let bad = bytes.get(valid..).unwrap_or_default();
+    let length = match bad.first() {
+        Some(0xC0..0xE0) => 2,
+        Some(0xE0..0xF0) => 3,
+        Some(0xF0..0xF8) => 4,
+        _ => 1,
+    };
+    let shown: Vec<_> = bad.iter().take(length).map(|b| format!("0x{b:02x}")).collect();
+    Err(DatumError::Encoding(shown.join(" ")))
+}
+
+/// Whether the bytes are what [`utf8`] takes. Most text is ASCII, which is seen faster.
+///
+/// # Errors
+/// As there.
+pub fn check_utf8(bytes: &[u8]) -> Result<(), DatumError> {
+    if bytes.is_ascii() && memchr::memchr(0, bytes).is_none() {
+        return Ok(());
     }
+    utf8(bytes).map(drop)
 }
 
 /// Whether an enum has the label.

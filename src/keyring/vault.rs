@@ -60,7 +60,8 @@ struct Derived {
 struct Sealer {
     prefix: [u8; 12],
     subkey: Subkey,
-    drawn: Instant,
+    /// When it is too old.
+    until: Instant,
     values: u32,
 }
 
@@ -133,8 +134,8 @@ impl Vault {
         }
         let derived = derived(&mut self.derived, &mut self.next_serial, &self.keys, id, binding)
             .ok_or(SealError::OrderedNotSupported)?;
-        match &mut derived.key {
-            ValueKey::Deterministic(key) => key.seal(canonical, out)?,
+        match &derived.key {
+            ValueKey::Deterministic(key) => key.seal(canonical, out),
             ValueKey::Randomized(key) => {
                 let sealer = match &mut derived.sealer {
                     Some(sealer) if sealer.is_fresh(now) => sealer,
@@ -168,7 +169,7 @@ impl Vault {
         }
         let derived = derived(&mut self.derived, &mut self.next_serial, &self.keys, id, binding)
             .ok_or_else(|| self.keys.absence(id))?;
-        let opened = match (&mut derived.key, &body) {
+        let opened = match (&derived.key, &body) {
             (ValueKey::Randomized(key), Body::Randomized { prefix, .. }) => {
                 key.open(opener(&mut self.openers, derived.serial, key, prefix), &body, out)
             }
@@ -200,11 +201,11 @@ impl Sealer {
     fn draw(key: &RandomizedKey, entropy: &mut Entropy, now: Instant) -> Result<Self, EntropyError> {
         let mut prefix = [0; 12];
         entropy(&mut prefix)?;
-        Ok(Self { prefix, subkey: key.subkey(&prefix), drawn: now, values: 0 })
+        Ok(Self { prefix, subkey: key.subkey(&prefix), until: now + PREFIX_AGE, values: 0 })
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        self.values < PREFIX_VALUES && now.saturating_duration_since(self.drawn) < PREFIX_AGE
+        self.values < PREFIX_VALUES && now < self.until
     }
 }
 

@@ -182,7 +182,8 @@ impl Session {
                 self.relay(frame, entry)
             }
             Verdict::Rewrite(plan) => {
-                match super::splice::text(&text, &plan.edits, &mut self.values(tools)) {
+                let spliced = super::splice::text(&text, &plan.edits, &mut self.values(tools));
+                match spliced {
                     Err(error) => self.refuse(Refused::Query, stand_in(Kind::Query, error, "value"), tools),
                     Ok((edited, positions)) => {
                         tools.metrics.rewritten.increment(1);
@@ -235,17 +236,17 @@ impl Session {
                 ));
             }
             Verdict::Rewrite(plan) => {
-                let (edited, positions) =
-                    match super::splice::text(&text, &plan.edits, &mut self.values(tools)) {
-                        Ok(edited) => edited,
-                        Err(error) => {
-                            return Ok(self.refuse(
-                                Refused::Parse(parse.name),
-                                stand_in(Kind::Parse, error, "value"),
-                                tools,
-                            ));
-                        }
-                    };
+                let spliced = super::splice::text(&text, &plan.edits, &mut self.values(tools));
+                let (edited, positions) = match spliced {
+                    Ok(edited) => edited,
+                    Err(error) => {
+                        return Ok(self.refuse(
+                            Refused::Parse(parse.name),
+                            stand_in(Kind::Parse, error, "value"),
+                            tools,
+                        ));
+                    }
+                };
                 tools.metrics.rewritten.increment(1);
                 let types = super::splice::declared_types(&parse.types, &plan.parameters);
                 Parse { name: parse.name, text: edited.as_bytes(), types }.write(&mut self.to_server);

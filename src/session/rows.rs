@@ -1,6 +1,7 @@
 //! Result columns: described as declared, opened in DataRows.
 
 use bytes::BytesMut;
+use zeroize::Zeroizing;
 
 use super::plans::Prepared;
 use super::values::{Values, can_hold};
@@ -9,6 +10,7 @@ use crate::datum::{Format, array};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::sql::{Output, OutputValue, Schema};
 use crate::wire::backend::Field;
+use crate::wire::frame::HEAD;
 use crate::wire::frontend::Formats;
 use crate::wire::reader::{message, put_count, put_value};
 use crate::wire::{Reader, WireError};
@@ -106,7 +108,8 @@ fn write_row(
         return Err(RowError::Value(origins_disagree()));
     }
     let mut result = Ok(());
-    let mut opened = std::mem::take(&mut values.scratch.opened);
+    // An opened value is seldom longer than its envelope.
+    out.reserve(HEAD + body.len());
     message(out, b'D', |b| {
         put_count(b, columns);
         for (i, output) in outputs.iter().enumerate() {
@@ -119,20 +122,18 @@ fn write_row(
                     put_value(b, None);
                     return Ok(());
                 };
-                opened.clear();
                 match &output.value {
-                    OutputValue::Plain => {
-                        put_value(b, Some(stored));
-                        return Ok(());
-                    }
+                    OutputValue::Plain => put_value(b, Some(stored)),
                     OutputValue::Sealed(class) => {
-                        values.open(class, stored, format, format, &mut opened).map_err(RowError::Value)?;
+                        let opened = values.opened(class, stored, format, format).map_err(RowError::Value)?;
+                        put_value(b, Some(opened));
                     }
                     OutputValue::SealedArray(class) => {
+                        let mut opened = Zeroizing::new(Vec::new());
                         open_array(class, stored, format, values, &mut opened).map_err(RowError::Value)?;
+                        put_value(b, Some(&opened));
                     }
                 }
-                put_value(b, Some(&opened));
                 Ok(())
             })();
             if result.is_err() {
@@ -140,7 +141,6 @@ fn write_row(
             }
         }
     });
-    values.scratch.opened = opened;
     result?;
     r.finish()?;
     Ok(())

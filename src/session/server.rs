@@ -1,7 +1,10 @@
 //! What the server answers, matched with the reply queue.
 
+use std::sync::Arc;
+
 use bytes::{Buf as _, BytesMut};
 
+use super::plans::Prepared;
 use super::queue::{Errand, Kind, Pending, Undo};
 use super::refuse::in_failed_transaction;
 use super::rows::{self, RowError};
@@ -70,7 +73,7 @@ impl Session {
         if matches!(head.tag, b'D' | b'd') && self.is_untouched(head.tag) {
             let run = run_of(head.tag, input, Side::Server).map_err(broken)?;
             if run > 0 {
-                self.to_client.extend_from_slice(&input.split_to(run));
+                Passing::relayed(run).advance(input, &mut self.to_client);
                 return Ok(true);
             }
             if head.total > STREAMED {
@@ -81,10 +84,43 @@ impl Session {
         if input.len() < head.total {
             return Ok(false);
         }
-        let frame = input.split_to(head.total);
+        if head.tag == b'D' && self.open_rows_at_front(input, tools)? {
+            return Ok(true);
+        }
+        let frame = input.get(..head.total).unwrap_or_default();
         let body = frame.get(HEAD..).unwrap_or_default();
-        self.reply(head.tag, body, &frame, tools)?;
+        self.reply(head.tag, body, frame, tools)?;
+        input.advance(head.total);
         Ok(true)
+    }
+
+    /// Opens the rows at the front of the input, as many as are whole, straight into what is due to the client.
+    /// False: they are none that are opened for it.
+    fn open_rows_at_front(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) -> Result<bool, End> {
+        let Some(entry) = self.queue.front() else { return Ok(false) };
+        let prepared = match (&entry.prepared, entry.kind) {
+            (Some(prepared), Kind::Execute | Kind::Query) if !entry.is_swallowed() => prepared,
+            _ => return Ok(false),
+        };
+        let Some(outputs) = prepared.outputs(entry.statement).filter(|_| !prepared.disagrees()) else {
+            return Ok(false);
+        };
+        let mut values = Values::new(tools, &self.settings, &mut self.scratch);
+        let (mut taken, mut result) = (0, Ok(()));
+        while result.is_ok() && self.to_client.len() < HIGH_WATER {
+            let rest = input.get(taken..).unwrap_or_default();
+            let row = Head::peek(rest, Side::Server).map_err(broken)?.filter(|head| head.tag == b'D');
+            let Some((head, body)) = row.and_then(|head| Some((head, head.body(rest)?))) else { break };
+            result = rows::open_row(body, outputs, &entry.formats, &mut values, &mut self.to_client);
+            taken += head.total;
+        }
+        drop(values);
+        input.advance(taken);
+        match result {
+            Ok(()) => Ok(true),
+            Err(RowError::Wire(error)) => Err(broken(error)),
+            Err(RowError::Value(error)) => self.cannot_open(error, tools).map(|()| true),
+        }
     }
 
     /// True if rows or copied data go on as they come.
@@ -135,7 +171,7 @@ impl Session {
             return Err(out_of_step("reply to another message than the one that is due"));
         }
         match tag {
-            b'D' => return self.row(body, frame, tools),
+            b'D' => return self.row(body, frame),
             b'T' => self.row_description(body, frame, tools)?,
             b't' if !swallowed => self.parameter_description(body, frame)?,
             b'G' | b'H' if !swallowed && !self.begin_copy(tag, body, tools)? => return Ok(()),
@@ -275,7 +311,8 @@ impl Session {
         Ok(())
     }
 
-    fn row(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
+    /// A row that is not opened.
+    fn row(&mut self, body: &[u8], frame: &[u8]) -> Result<(), End> {
         let Some(entry) = self.queue.front() else { return Ok(()) };
         match entry.errand {
             Errand::Knowledge(query) => return self.knowledge_row(query, body),
@@ -283,20 +320,12 @@ impl Session {
             Errand::Client if entry.failed => return Ok(()),
             Errand::Client => {}
         }
-        let prepared = entry.prepared.clone();
-        if prepared.as_ref().is_some_and(|p| p.disagrees()) {
+        let is_plain = |p: &Arc<Prepared>| !p.disagrees() && p.outputs(entry.statement).is_none();
+        if !entry.prepared.as_ref().is_none_or(is_plain) {
             return self.fail_front(rows::origins_disagree());
         }
-        let Some(outputs) = prepared.as_ref().and_then(|p| p.outputs(entry.statement)) else {
-            self.to_client.extend_from_slice(frame);
-            return Ok(());
-        };
-        let mut values = Values::new(tools, &self.settings, &mut self.scratch);
-        match rows::open_row(body, outputs, &entry.formats, &mut values, &mut self.to_client) {
-            Ok(()) => Ok(()),
-            Err(RowError::Wire(error)) => Err(broken(error)),
-            Err(RowError::Value(error)) => self.cannot_open(error, tools),
-        }
+        self.to_client.extend_from_slice(frame);
+        Ok(())
     }
 
     /// A value of the front's result does not open.

@@ -44,7 +44,9 @@ pub(super) struct Values<'a> {
     pub(super) now: Instant,
     pub(super) metrics: &'a Metrics,
     /// Plaintext between its two forms; kept to save allocations, wiped when the session's buffers are.
-    pub(super) scratch: &'a mut Scratch,
+    scratch: &'a mut Scratch,
+    sealed: u64,
+    opened: u64,
 }
 
 /// Buffers that hold one value at a time.
@@ -53,13 +55,34 @@ pub(super) struct Scratch {
     canonical: zeroize::Zeroizing<Vec<u8>>,
     envelope: Vec<u8>,
     /// A value in the client's form, before its length is known.
-    pub(super) opened: zeroize::Zeroizing<Vec<u8>>,
+    opened: zeroize::Zeroizing<Vec<u8>>,
 }
 
 impl<'a> Values<'a> {
     /// With what a call lends and what the session has.
     pub(super) fn new(tools: &'a mut Tools<'_>, settings: &'a Settings, scratch: &'a mut Scratch) -> Self {
-        Self { vault: tools.vault, settings, now: tools.now, metrics: tools.metrics, scratch }
+        Self {
+            vault: tools.vault,
+            settings,
+            now: tools.now,
+            metrics: tools.metrics,
+            scratch,
+            sealed: 0,
+            opened: 0,
+        }
+    }
+}
+
+impl Drop for Values<'_> {
+    /// The counters are shared with other workers, so they are told of many values at once.
+    fn drop(&mut self) {
+        for (counter, values) in
+            [(&self.metrics.values_sealed, self.sealed), (&self.metrics.values_opened, self.opened)]
+        {
+            if values > 0 {
+                counter.increment(values);
+            }
+        }
     }
 }
 
@@ -100,15 +123,19 @@ impl Values<'_> {
                 format!("value for encrypted column {} is longer than {MAX_SEALED} bytes", class.column),
             ));
         }
-        let sealed = &mut self.scratch.envelope;
-        sealed.clear();
+        let Scratch { canonical, envelope, opened: _ } = &mut *self.scratch;
+        envelope.clear();
+        let sealed = match class.storage {
+            Storage::Bytea => &mut *out,
+            Storage::Text => &mut *envelope,
+        };
         self.vault
-            .seal(&class.key, &class.binding, &self.scratch.canonical, sealed, self.now)
+            .seal(&class.key, &class.binding, canonical, sealed, self.now)
             .map_err(|e| named(e.client_error(), class))?;
-        self.metrics.values_sealed.increment(1);
+        self.sealed += 1;
         match class.storage {
-            Storage::Bytea => out.extend_from_slice(sealed),
-            Storage::Text => crypto::encode_text(sealed, out),
+            Storage::Bytea => {}
+            Storage::Text => crypto::encode_text(envelope, out),
         }
         Ok(())
     }
@@ -141,6 +168,18 @@ impl Values<'_> {
         format: Format,
         out: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
+        out.extend_from_slice(self.opened(class, stored, stored_format, format)?);
+        Ok(())
+    }
+
+    /// The client's form of a stored value, until the next one.
+    pub(super) fn opened(
+        &mut self,
+        class: &Class,
+        stored: &[u8],
+        stored_format: Format,
+        format: Format,
+    ) -> Result<&[u8], ClientError> {
         let corrupt = || {
             ClientError::error(
                 SqlState::DATA_CORRUPTED,
@@ -150,7 +189,7 @@ impl Values<'_> {
                 "The row may hold plaintext that was written around the proxy. \"pgseal verify\" names such rows.",
             )
         };
-        let decoded = &mut self.scratch.envelope;
+        let Scratch { canonical, envelope: decoded, opened } = &mut *self.scratch;
         decoded.clear();
         let envelope = match (class.storage, stored_format) {
             (Storage::Bytea, Format::Binary) => stored,
@@ -163,13 +202,16 @@ impl Values<'_> {
                 &**decoded
             }
         };
-        self.scratch.canonical.clear();
-        self.vault
-            .open(&class.binding, envelope, &mut self.scratch.canonical)
+        canonical.clear();
+        self.vault.open(&class.binding, envelope, canonical).map_err(|e| named(e.client_error(), class))?;
+        self.opened += 1;
+        if datum::is_written_as_it_is(&class.ty, format) {
+            return Ok(canonical);
+        }
+        opened.clear();
+        datum::write(canonical, &class.ty, format, self.settings, opened)
             .map_err(|e| named(e.client_error(), class))?;
-        self.metrics.values_opened.increment(1);
-        datum::write(&self.scratch.canonical, &class.ty, format, self.settings, out)
-            .map_err(|e| named(e.client_error(), class))
+        Ok(opened)
     }
 }
 
@@ -195,14 +237,26 @@ fn named(mut error: ClientError, class: &Class) -> ClientError {
 /// Appends the bytes of a `bytea` in text form: `\x` and hex, or the older escape form (`bytea_output`).
 pub(super) fn bytea_from_text(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if let Some(hex) = text.strip_prefix(b"\\x") {
-        let (pairs, rest) = hex.as_chunks::<2>();
-        out.reserve(pairs.len());
+        out.reserve(hex.len() / 2);
         // A digit that is none has its high bits set, and they stay set: one look at the end is enough.
         let mut wrong = 0;
-        out.extend(pairs.iter().map(|[a, b]| {
-            let (a, b) = (nibble(*a), nibble(*b));
-            wrong |= a | b;
-            a << 4 | b & 15
+        // In blocks, the compiler does many digits at once.
+        let (blocks, rest) = hex.as_chunks::<32>();
+        for block in blocks {
+            let digits = block.map(nibble);
+            wrong |= digits.iter().fold(0, |all, digit| all | digit);
+            let mut bytes = [0; 16];
+            let (pairs, _) = digits.as_chunks::<2>();
+            for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+                *byte = high << 4 | low & 15;
+            }
+            out.extend_from_slice(&bytes);
+        }
+        let (pairs, rest) = rest.as_chunks::<2>();
+        out.extend(pairs.iter().map(|pair| {
+            let [high, low] = pair.map(nibble);
+            wrong |= high | low;
+            high << 4 | low & 15
         }));
         return (rest.is_empty() && wrong < 16).then_some(());
     }
@@ -227,31 +281,20 @@ pub(super) fn bytea_from_text(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// The value of each hexadecimal digit, 255 for any other byte.
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse a wrong index")]
-const NIBBLES: [u8; 256] = {
-    let mut table = [255; 256];
-    let mut digit = 0;
-    while digit < 10 {
-        table[b'0' as usize + digit as usize] = digit;
-        digit += 1;
-    }
-    while digit < 16 {
-        table[b'a' as usize + digit as usize - 10] = digit;
-        table[b'A' as usize + digit as usize - 10] = digit;
-        digit += 1;
-    }
-    table
-};
-
-#[expect(clippy::indexing_slicing, reason = "a byte indexes 256 places")]
+/// The value of a hexadecimal digit, 255 for any other byte.
 fn nibble(digit: u8) -> u8 {
-    NIBBLES[usize::from(digit)]
+    let (number, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
+    match (number, letter) {
+        (0..10, _) => number,
+        (_, 0..6) => letter + 10,
+        _ => 255,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::splice::push_hex;
 
     #[test]
     fn bytea_is_read_from_both_text_forms() {
@@ -267,6 +310,30 @@ mod tests {
         ] {
             let mut out = Vec::new();
             assert_eq!(bytea_from_text(text, &mut out).map(|()| out), bytes, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn hexadecimal_digits_and_nothing_else_are_read_at_any_place() {
+        let bytes: Vec<u8> = (0..100).map(|n: u8| n.wrapping_mul(89)).collect();
+        for length in 0..bytes.len() {
+            let mut text = b"\\x".to_vec();
+            push_hex(&bytes[..length], &mut text);
+            for upper in [false, true] {
+                let mut out = Vec::new();
+                if upper {
+                    text[2..].make_ascii_uppercase();
+                }
+                assert_eq!(bytea_from_text(&text, &mut out), Some(()));
+                assert_eq!(out, bytes[..length]);
+            }
+        }
+        let text = [&b"\\x"[..], &[b'a'; 70]].concat();
+        for (at, byte) in (2..text.len()).flat_map(|at| (0..=255).map(move |byte: u8| (at, byte))) {
+            let mut changed = text.clone();
+            changed[at] = byte;
+            let given = bytea_from_text(&changed, &mut Vec::new()).is_some();
+            assert_eq!(given, byte.is_ascii_hexdigit(), "{byte} at {at}");
         }
     }
 }

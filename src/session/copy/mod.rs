@@ -123,7 +123,9 @@ impl Session {
     fn seal_rows(&mut self, data: &[u8], last: bool, tools: &mut Tools<'_>) {
         let Some(stream) = &mut self.copy else { return };
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
-        if let Err(error) = stream.push(data, last, &mut values, &mut self.to_server) {
+        let pushed = stream.push(data, last, &mut values, &mut self.to_server);
+        drop(values);
+        if let Err(error) = pushed {
             tools.metrics.refused("value");
             let expected = if stream.is_cut() { CUT } else { FAILED };
             if stream.is_row_pending() {
@@ -158,7 +160,9 @@ impl Session {
         let Some(stream) = &mut self.copy else { return Ok(()) };
         debug_assert_eq!(stream.copy().direction, Direction::Out);
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
-        match stream.push(data, last, &mut values, &mut self.to_client) {
+        let pushed = stream.push(data, last, &mut values, &mut self.to_client);
+        drop(values);
+        match pushed {
             Ok(()) => Ok(()),
             Err(error) => {
                 self.copy = None;

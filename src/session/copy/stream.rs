@@ -14,7 +14,7 @@ use super::lines::{self, Dialect, EndMarker, Fault, Lines};
 use super::shifts::Shifts;
 use super::text;
 use crate::catalog::Storage;
-use crate::datum::{Format, Input, utf8};
+use crate::datum::{Format, Input, check_utf8, utf8};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::session::rows::{open_array, origins_disagree};
 use crate::session::splice::push_hex;
@@ -246,7 +246,10 @@ impl Stream {
                     }
                     Err(fault) => return Err(self.fault(fault, None)),
                 };
-                if let Err(error) = utf8(bytes(end)) {
+                // The server says nothing that is not in its client's encoding.
+                if self.copy.direction == Direction::In
+                    && let Err(error) = check_utf8(bytes(end))
+                {
                     return Err(self.placed(error.client_error(), None));
                 }
                 if self.header {

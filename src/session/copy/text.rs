@@ -71,8 +71,7 @@ pub(super) fn unescape(mut raw: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a value as the server would write it.
 pub(super) fn escape(mut value: &[u8], delimiter: u8, out: &mut BytesMut) {
-    let special = |byte: &u8| matches!(*byte, 0x08..=0x0d | b'\\') || *byte == delimiter;
-    while let Some(at) = value.iter().position(special) {
+    while let Some(at) = special(value, delimiter) {
         let (before, behind) = value.split_at(at);
         out.extend_from_slice(before);
         let Some((byte, rest)) = behind.split_first() else { return };
@@ -89,6 +88,17 @@ pub(super) fn escape(mut value: &[u8], delimiter: u8, out: &mut BytesMut) {
         out.extend_from_slice(&[b'\\', letter]);
     }
     out.extend_from_slice(value);
+}
+
+/// The first byte that is escaped.
+fn special(value: &[u8], delimiter: u8) -> Option<usize> {
+    let is_special = |byte: &u8| matches!(*byte, 0x08..=0x0d | b'\\') || *byte == delimiter;
+    // In blocks, the compiler looks at many bytes at once.
+    let (blocks, _) = value.as_chunks::<16>();
+    let quiet = |block: &&[u8; 16]| !block.iter().fold(false, |found, byte| found | is_special(byte));
+    let start = 16 * blocks.iter().take_while(quiet).count();
+    let rest = value.get(start..).unwrap_or_default();
+    rest.iter().position(is_special).map(|at| start + at)
 }
 
 #[cfg(test)]
