@@ -243,7 +243,8 @@ pub(super) fn bytea_from_text(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
         // In blocks, the compiler does many digits at once.
         let (blocks, rest) = hex.as_chunks::<32>();
         for block in blocks {
-            let digits = block.map(nibble);
+            let mut digits = *block;
+            digits.iter_mut().for_each(|digit| *digit = nibble(*digit));
             wrong |= digits.iter().fold(0, |all, digit| all | digit);
             let mut bytes = [0; 16];
             let (pairs, _) = digits.as_chunks::<2>();
@@ -284,11 +285,9 @@ pub(super) fn bytea_from_text(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
 /// The value of a hexadecimal digit, 255 for any other byte.
 fn nibble(digit: u8) -> u8 {
     let (number, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
-    match (number, letter) {
-        (0..10, _) => number,
-        (_, 0..6) => letter + 10,
-        _ => 255,
-    }
+    // Not a match: what is chosen among can be computed for many digits at once.
+    let letter = if letter < 6 { letter + 10 } else { 255 };
+    if number < 10 { number } else { letter }
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ const MAX_NESTING: usize = 12;
 pub struct ProtectedNames {
     /// Names that are words.
     words: HashSet<String>,
+    /// How many bytes such words have, a bit for each number: a word of another length need not be folded.
+    lengths: u64,
     /// Names with other characters in them (blanks, signs, `$`), looked for as they stand.
     phrases: Vec<String>,
 }
@@ -28,6 +30,7 @@ impl ProtectedNames {
         let name = lex::fold(name);
         let is_word = words(&name).eq([name.as_str()]);
         if is_word {
+            self.lengths |= bit_of_length(&name);
             self.words.insert(name);
         } else if !name.is_empty() && !self.phrases.contains(&name) {
             self.phrases.push(name);
@@ -139,6 +142,7 @@ impl ProtectedNames {
             Piece::Name(name) => self.contains(name).then(|| lex::fold(name)),
             Piece::Reserved(_) => None,
             Piece::Text(text) => words(text)
+                .filter(|word| self.lengths & bit_of_length(word) != 0)
                 .map(lex::fold)
                 .find(|word| self.words.contains(word))
                 .or_else(|| self.find_phrase(text)),
@@ -156,6 +160,11 @@ impl ProtectedNames {
             .find(|phrase| text.contains(phrase.as_str()) || bare.contains(&without_quotes(phrase)))
             .cloned()
     }
+}
+
+/// The bit of a word's length in [`ProtectedNames`]; what is longer than a name can be shares one.
+fn bit_of_length(word: &str) -> u64 {
+    1 << word.len().min(63)
 }
 
 /// A text less its quotes and backslashes, so that doubled ones compare equal to single ones.

@@ -343,7 +343,8 @@ impl Stream {
 
     /// In text, the server checks what it has unescaped before it looks at any value.
     fn check_escapes(&mut self, syntax: &Syntax<'_>, line: &[u8]) -> Result<(), ClientError> {
-        if !matches!(syntax, Syntax::Text(_)) || memchr::memchr(b'\\', line).is_none() {
+        let is_checked = self.copy.direction == Direction::In && matches!(syntax, Syntax::Text(_));
+        if !is_checked || memchr::memchr(b'\\', line).is_none() {
             return Ok(());
         }
         for i in 0..self.fields.len() {
