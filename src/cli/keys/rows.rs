@@ -59,9 +59,7 @@ impl Place {
         self.open(database, id).await?;
         let condition = self.is_under(id);
         database
-            .rows(&format!(
-                "ALTER TABLE {table} ADD CONSTRAINT {name} CHECK (NOT ({condition})) NOT VALID"
-            ))
+            .rows(&format!("ALTER TABLE {table} ADD CONSTRAINT {name} CHECK (NOT ({condition})) NOT VALID"))
             .await
             .with_context(|| format!("column {}", self.column))?;
         let valid = database.rows(&format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")).await;
@@ -95,7 +93,11 @@ impl Place {
         if self.is_text {
             let mut text = Vec::new();
             encode_text(&header, &mut text);
-            return format!("pg_catalog.substr({name}, 1, {}) = '{}'", text.len(), String::from_utf8_lossy(&text));
+            return format!(
+                "pg_catalog.substr({name}, 1, {}) = '{}'",
+                text.len(),
+                String::from_utf8_lossy(&text)
+            );
         }
         let header: String = header.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("pg_catalog.substr({name}, 1, {HEADER_LEN}) = E'\\\\x{header}'::pg_catalog.bytea")
