@@ -47,7 +47,7 @@
 //! | [`keyring`] | data keys, wrapped by a key-encryption key; the vault that seals and opens | SQL, wire |
 //! | [`sql`] | statement to verdict | wire, cryptography, keys |
 //! | [`session`] | one client and one server as a machine | sockets, clocks, randomness, tokio |
-//! | [`net`] | sockets, workers | |
+//! | [`net`] | sockets, TLS, workers | |
 //! | [`cli`] | the commands | |
 //!
 //! # What it protects against, and what not
