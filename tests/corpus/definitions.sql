@@ -256,7 +256,7 @@ CREATE TABLE accounts (LIKE plain)
 => refuse 0A000 at 29: public.accounts.email is encrypted by the policy, and what would take that name is not
 
 CREATE TABLE buyers (LIKE customers INCLUDING DEFAULTS)
-=> CREATE TABLE public.buyers (LIKE public.customers INCLUDING DEFAULTS)
+=> CREATE TABLE public.buyers (LIKE public.customers INCLUDING DEFAULTS, CONSTRAINT user_email_sealed_check CHECK (pg_catalog.substr(user_email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(user_email) OPERATOR(pg_catalog.>=) 22), CONSTRAINT phone_sealed_check CHECK (pg_catalog.substr(phone, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(phone) OPERATOR(pg_catalog.>=) 22))
 
 CREATE TABLE accounts (id int, email text) INHERITS (orders)
 => CREATE TABLE public.accounts (id int, email pg_catalog.bytea CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22)) INHERITS (orders)
@@ -577,3 +577,51 @@ ALTER TABLE customers RENAME phone TO mobile; SELECT id FROM customers WHERE pho
 
 CREATE TABLE accounts (email text); CREATE VIEW v AS SELECT email FROM accounts; SELECT * FROM v
 => refuse 0A000 at 82: a statement behind one that changes what names mean, in the same text, is not supported in a statement that names v
+
+CREATE TABLE accounts (email text) PARTITION BY LIST (coalesce(email, email))
+=> refuse 0A000 at 55: PARTITION BY LIST cannot be carried out on encrypted column public.accounts.email
+
+CREATE TABLE accounts (email text) PARTITION BY LIST ((email)); CREATE TABLE a PARTITION OF accounts FOR VALUES IN ('secret')
+=> CREATE TABLE public.accounts (email pg_catalog.bytea CONSTRAINT email_sealed_check CHECK (pg_catalog.substr(email, 1, 2) OPERATOR(pg_catalog.=) '\xe511'::pg_catalog.bytea AND pg_catalog.octet_length(email) OPERATOR(pg_catalog.>=) 22)) PARTITION BY LIST ((email)); CREATE TABLE a PARTITION OF public.accounts FOR VALUES IN («accounts.email store 'secret'»)
+
+ALTER TABLE users SET LOGGED ALTER email SET DEFAULT 'secret'
+=> refuse 0A000 at 19: this action of ALTER TABLE is not supported in a statement that names users
+
+ALTER TABLE users ALTER email SET NOT NULL SET DEFAULT 'secret'
+=> refuse 0A000 at 31: this action of ALTER TABLE is not supported in a statement that names users
+
+ALTER TABLE users ALTER id SET STATISTICS -1, SET (fillfactor = 70), DROP CONSTRAINT c CASCADE
+=> ALTER TABLE public.users ALTER id SET STATISTICS -1, SET (fillfactor = 70), DROP CONSTRAINT c CASCADE
+
+DROP TABLE users WHERE email = 'secret'
+=> refuse 0A000 at 12: DROP TABLE cannot be carried out on users, which has encrypted columns
+
+CREATE TABLE archived (LIKE users)
+=> refuse 0A000 at 29: public.archived.email would hold the encrypted values of public.users.email (context public.users.email), but the policy does not say so
+
+CREATE TRIGGER t AFTER UPDATE ON users FOR EACH ROW WHEN (OLD.email IS DISTINCT FROM NEW.email) EXECUTE FUNCTION f()
+=> CREATE TRIGGER t AFTER UPDATE ON public.users FOR EACH ROW WHEN (OLD.email IS DISTINCT FROM NEW.email) EXECUTE FUNCTION f()
+
+CREATE TRIGGER t AFTER UPDATE ON users FOR EACH ROW WHEN (NEW.email = 'secret') EXECUTE FUNCTION f()
+=> refuse 0A000 at 59: a constant for encrypted column public.users.email cannot stand in CREATE TRIGGER ... WHEN
+
+CREATE TRIGGER t AFTER UPDATE ON users FOR EACH ROW WHEN (true) EXECUTE FUNCTION f('secret')
+=> refuse 0A000 at 83: a clause of CREATE TRIGGER is not supported in a statement that names users
+
+CREATE POLICY p ON users FOR SELECT TO PUBLIC USING (id > 3) WITH CHECK (email IS NOT NULL)
+=> CREATE POLICY p ON public.users FOR SELECT TO PUBLIC USING (id > 3) WITH CHECK (email IS NOT NULL)
+
+ALTER POLICY p ON users USING (email = 'secret')
+=> refuse 0A000 at 32: a constant for encrypted column public.users.email cannot stand in CREATE POLICY ... USING
+
+CREATE STATISTICS s (mcv) ON id, email FROM users
+=> CREATE STATISTICS s (mcv) ON id, email FROM public.users
+
+CREATE STATISTICS s ON (email = 'secret'), id FROM users
+=> refuse 0A000 at 24: a constant for encrypted column public.users.email cannot stand in CREATE STATISTICS
+
+ALTER SEQUENCE users_id_seq OWNED BY users.id
+=> forward
+
+CREATE PUBLICATION p FOR TABLE users WHERE (email = 'secret')
+=> refuse 0A000 at 32: CREATE PUBLICATION cannot be carried out on users, which has encrypted columns

@@ -9,6 +9,7 @@
 )]
 
 mod analysis;
+mod attached;
 mod constructs;
 mod copy;
 mod ddl;

@@ -93,10 +93,11 @@ impl Schema {
         found.min_by(|(a, _), (b, _)| a.name.cmp(&b.name))
     }
 
-    /// Where a table of that name would be made: in the first schema of the search path that is neither PostgreSQL's
-    /// own nor the one of temporary tables.
+    /// Where a table of that name would be made: in the first schema of the search path that is not PostgreSQL's own.
+    /// The schema of temporary tables stands in front of all where the path does not name it, and is not meant then.
     pub(in crate::sql) fn creation_schema(search_path: &[String]) -> Option<&String> {
-        search_path.iter().find(|schema| *schema != "pg_catalog" && !schema.starts_with("pg_temp_"))
+        let implied = usize::from(search_path.first().is_some_and(|first| first.starts_with("pg_temp_")));
+        search_path.iter().skip(implied).find(|schema| *schema != "pg_catalog")
     }
 }
 

@@ -88,7 +88,7 @@ impl Definer<'_> {
         }
         let not_understood = |this: &Self| this.not_understood("RENAME", at);
         if reader.take(&["constraint"]) {
-            return Ok(true);
+            return if reader.holds_no_constant() { Ok(true) } else { not_understood(self) };
         }
         if reader.take(&["to"]) {
             let Some(name) = reader.identifier().filter(|_| reader.is_done()) else {
@@ -168,25 +168,26 @@ impl Definer<'_> {
             || reader.take(&["no", "force"])
             || reader.is_one_of(&HARMLESS)
         {
-            return Ok(());
+            return self.without_constants(reader, at);
         }
         if reader.take(&["drop"]) {
             reader.take(&["column"]);
             reader.take(&["if", "exists"]);
             let Some(name) = reader.identifier() else { return self.not_understood("DROP", at) };
+            self.without_constants(reader, at)?;
             relation.columns.retain(|column| column.name != name);
             return Ok(());
         }
         if reader.take(&["alter"]) {
             if reader.take(&["constraint"]) {
-                return Ok(());
+                return self.without_constants(reader, at);
             }
             reader.take(&["column"]);
             return self.alter_column(relation, reader);
         }
         if reader.take(&["set"]) {
             // Storage parameters, TABLESPACE, LOGGED, ACCESS METHOD: they hold no value of a column.
-            return Ok(());
+            return self.options(reader, at);
         }
         if reader.take(&["attach", "partition"]) {
             let Some(name) = reader.name() else { return self.not_understood("ATTACH PARTITION", at) };
@@ -217,6 +218,20 @@ impl Definer<'_> {
             leaves.columns.iter().map(|column| (column.name.as_str(), column.class().map(Arc::as_ref)));
         let planned = self.schema.planned(&leaves.name);
         self.agreed(Planned::disagrees(planned, columns), &leaves.name, at)
+    }
+
+    /// An action that means the same over ciphertext. A constant in it belongs to no clause that it has: to one that was
+    /// not kept apart, maybe, and the server's log would show it.
+    fn without_constants(&self, rest: Reader<'_>, at: usize) -> Result<(), Refusal> {
+        if rest.holds_no_constant() { Ok(()) } else { self.not_understood("this action of ALTER TABLE", at) }
+    }
+
+    /// SET of options in parentheses, which may hold constants of their own, or of something else.
+    fn options(&self, mut rest: Reader<'_>, at: usize) -> Result<(), Refusal> {
+        match rest.optional_group() {
+            Some(_) => self.without_constants(rest, at),
+            None => self.not_understood("this action of ALTER TABLE", at),
+        }
     }
 
     /// ADD of a column or a constraint.
@@ -273,31 +288,47 @@ impl Definer<'_> {
             return Ok(());
         }
         if reader.take(&["drop", "default"]) {
+            self.without_constants(reader, action)?;
             if let Some(column) = relation.columns.iter_mut().find(|column| column.name == name) {
                 column.default_is_sealed = true;
             }
             return Ok(());
         }
-        let harmless: [&[&str]; 9] = [
+        let harmless: [&[&str]; 7] = [
             &["set", "not", "null"],
             &["drop", "not", "null"],
-            &["set", "statistics"],
             &["set", "storage"],
             &["set", "compression"],
             &["reset"],
             &["drop", "identity"],
             &["drop", "expression"],
-            &["restart"],
         ];
         let mut ahead = reader;
-        let sets_options = ahead.take(&["set"]) && ahead.is_symbol(b'(');
-        if sets_options || harmless.iter().any(|words| reader.take(words)) {
-            return Ok(());
+        if ahead.take(&["set"]) && ahead.is_symbol(b'(') {
+            return self.options(ahead, action);
+        }
+        if reader.take(&["set", "statistics"]) {
+            reader.at += usize::from(reader.peek().is_some_and(|sign| {
+                sign.kind == LexemeKind::Operator || sign.kind == LexemeKind::Symbol(b'-')
+            }));
+            let one = reader.skip().is_some() && reader.is_done();
+            return if one { Ok(()) } else { self.not_understood("SET STATISTICS", action) };
+        }
+        if harmless.iter().any(|words| reader.take(words)) {
+            return self.without_constants(reader, action);
         }
         match sealing {
             Some(sealing) => self.construct("this ALTER COLUMN", sealing.column(), action),
             // Identity and sequence options.
-            None if reader.take(&["add", "generated"]) || reader.take(&["set", "generated"]) => Ok(()),
+            None if reader.take(&["add", "generated"])
+                || reader.take(&["set", "generated"])
+                || reader.take(&["restart"]) =>
+            {
+                match reader.holds_no_string() {
+                    true => Ok(()),
+                    false => self.not_understood("this ALTER COLUMN", action),
+                }
+            }
             None if reader.take(&["set", "expression", "as"]) => {
                 let tokens = reader.at..reader.end;
                 self.expression(&tokens, Some(relation), &Purpose::Plain("GENERATED ALWAYS AS"))

@@ -45,6 +45,8 @@ pub(super) enum Purpose<'p> {
     Stored(&'p Arc<Class>),
     /// It is evaluated over rows, and named so.
     Plain(&'p str),
+    /// It is evaluated over the old and the new row of a change, and named so.
+    Rows(&'p str),
     /// It is compared for equality with those of other rows, and named so.
     Key(&'p str),
 }
@@ -277,7 +279,7 @@ impl<'a> Definer<'a> {
         let Ok(parsed) = lex::parse_expression(self.one.text, lexemes) else {
             let construct = match purpose {
                 Purpose::Stored(_) => "the expression of DEFAULT",
-                Purpose::Plain(construct) | Purpose::Key(construct) => construct,
+                Purpose::Plain(construct) | Purpose::Rows(construct) | Purpose::Key(construct) => construct,
             };
             return self.not_understood(construct, tokens.start);
         };
@@ -286,12 +288,12 @@ impl<'a> Definer<'a> {
         analyzer.finish_literals();
         let Constants { edits, parameters } = analyzer.finish_constants();
         if let Some(refusal) = analyzer.refusal.take().or_else(|| analyzer.obstacle.take()) {
-            return Err(refusal);
+            return Err(Refusal { at: refusal.at.or(at), ..refusal });
         }
         if !parameters.is_empty() {
             return self.not_understood("a parameter", tokens.start);
         }
-        if let Purpose::Plain(construct) | Purpose::Key(construct) = purpose
+        if let Purpose::Plain(construct) | Purpose::Rows(construct) | Purpose::Key(construct) = purpose
             && let Some(usage) = edits.iter().find_map(|edit| edit.replacement.usage())
         {
             let (construct, column) = ((*construct).to_owned(), usage.class.column.clone());
@@ -430,12 +432,23 @@ fn type_expression(
     purpose: &Purpose<'_>,
 ) {
     let Some(expression) = parsed.expression() else { return };
-    let from = table.map_or_else(From::nothing, |table| From::single(analyzer.entry(table, None)));
+    let from = match (table, purpose) {
+        (None, _) => From::nothing(),
+        (Some(table), Purpose::Rows(_)) => {
+            let [old, new] = ["old", "new"].map(|name| {
+                let mut row = analyzer.entry(table, None);
+                (row.name, row.relation) = (name.to_owned(), None);
+                From::single(row)
+            });
+            old.and(new)
+        }
+        (Some(table), _) => From::single(analyzer.entry(table, None)),
+    };
     let scope = Scope { from: &from, outer: None };
     let env = Env { outer: Some(&scope), ctes: Ctes::default() };
     let ty = analyzer.expr(expression, &env);
     match purpose {
-        Purpose::Plain(construct) => analyzer.plain(&ty, construct),
+        Purpose::Plain(construct) | Purpose::Rows(construct) => analyzer.plain(&ty, construct),
         Purpose::Key(construct) => analyzer.comparable(&ty, Meeting::Equality, construct),
         Purpose::Stored(class) => {
             let stored = Ty::Sealed(Arc::clone(class));

@@ -83,6 +83,9 @@ pub(super) enum Constraint {
 pub(super) struct Like {
     pub(super) table: Name,
     pub(super) with_defaults: bool,
+    pub(super) with_constraints: bool,
+    /// The token behind it.
+    pub(super) end: usize,
 }
 
 /// An element of an index, of EXCLUDE or of PARTITION BY.
@@ -121,7 +124,7 @@ fn element(mut reader: Reader<'_>, is_typed: bool, resolve: Resolve<'_>) -> Opti
     }
     if reader.take(&["like"]) {
         let table = reader.name()?;
-        let mut with_defaults = false;
+        let (mut with_defaults, mut with_constraints) = (false, false);
         while !reader.is_done() {
             let includes = reader.take(&["including"]);
             if !includes {
@@ -130,9 +133,12 @@ fn element(mut reader: Reader<'_>, is_typed: bool, resolve: Resolve<'_>) -> Opti
             if reader.is_one_of(&["all", "defaults"]) {
                 with_defaults = includes;
             }
+            if reader.is_one_of(&["all", "constraints"]) {
+                with_constraints = includes;
+            }
             reader.skip()?;
         }
-        return Some(Element::Like(Like { table, with_defaults }));
+        return Some(Element::Like(Like { table, with_defaults, with_constraints, end: reader.at }));
     }
     let column = column_definition(&mut reader, is_typed, resolve)?;
     reader.is_done().then_some(Element::Column(column))
@@ -397,12 +403,23 @@ fn exclude(reader: &mut Reader<'_>) -> Option<Constraint> {
     Some(Constraint::Exclude { method, elements, predicate })
 }
 
+/// A column in parentheses, which PostgreSQL takes for the column.
+fn bare_column(mut reader: Reader<'_>) -> Option<IndexKey> {
+    if reader.is_symbol(b'(') {
+        let inside = reader.group().filter(|_| reader.is_done())?;
+        return bare_column(reader.inside(inside));
+    }
+    let at = reader.at;
+    let name = reader.identifier().filter(|_| reader.is_done())?;
+    Some(IndexKey::Column(name, at))
+}
+
 /// A column, a call, or an expression in parentheses, with its collation and operator class.
 pub(super) fn index_element(reader: &mut Reader<'_>) -> Option<IndexElement> {
     let start = reader.at;
     let key = if reader.is_symbol(b'(') {
-        reader.group()?;
-        IndexKey::Expression(start..reader.at)
+        let inside = reader.group()?;
+        bare_column(reader.inside(inside)).unwrap_or(IndexKey::Expression(start..reader.at))
     } else {
         let name = reader.name()?;
         if reader.is_symbol(b'(') {

@@ -5,6 +5,7 @@
 //! encrypted column out of its policy, or brings plaintext into it.
 
 mod alter;
+mod attached;
 mod definer;
 mod elements;
 mod index;
@@ -70,7 +71,12 @@ impl One<'_> {
         while skipped.contains(&word(at_word).as_str()) {
             at_word += 1;
         }
-        match (first.as_str(), word(at_word).as_str()) {
+        let second = word(at_word);
+        if first == "drop" && !Definer::new(self, String::new()).reader(0).holds_no_constant() {
+            // No clause of it takes one.
+            return Err(self.kind_refused(name, at));
+        }
+        match (first.as_str(), second.as_str()) {
             ("drop", "table") => Ok(self.drop_table(head)),
             // Nothing is left to protect.
             ("drop", _) => Ok(Carried { made: Made::Names, ..Carried::forward(head.effects) }),
@@ -81,12 +87,15 @@ impl One<'_> {
                 }
                 None => Err(self.kind_refused(name, at)),
             },
-            ("create", "index") => {
-                let mut definer = Definer::new(self, name);
-                match definer.create_index() {
-                    Ok(()) => Ok(self.with_edits(Carried::forward(head.effects), definer, Made::Nothing)),
-                    Err(refusal) => self.unless_unknown(head, refusal),
-                }
+            ("create", "index") => self.attached(head, name, Definer::create_index),
+            ("create", "trigger" | "constraint") => self.attached(head, name, Definer::create_trigger),
+            ("create" | "alter", "policy") => self.attached(head, name, Definer::policy),
+            ("create", "statistics") => self.attached(head, name, Definer::create_statistics),
+            ("create" | "alter", "sequence" | "publication")
+                if !self.last_name(at_word + 1).is_none_or(|own| self.cx.schema.is_protected_name(&own))
+                    && attached::names_only(Definer::new(self, String::new()).reader(0)) =>
+            {
+                Ok(Carried::forward(head.effects))
             }
             ("create", "view" | "materialized") => {
                 let definer = Definer::new(self, name);
@@ -96,6 +105,20 @@ impl One<'_> {
             ("create", "table" | "unlogged" | "global" | "local") => self.create_table(head, name),
             ("alter", "table" | "view" | "materialized") => self.alter_relation(head, name, at),
             _ => Err(self.kind_refused(name, at)),
+        }
+    }
+
+    /// What is made on a table that is there already.
+    fn attached<'s>(
+        &'s self,
+        head: &StatementHead,
+        name: String,
+        make: impl FnOnce(&mut Definer<'s>) -> Result<(), Refusal>,
+    ) -> Result<Carried, Refusal> {
+        let mut definer = Definer::new(self, name);
+        match make(&mut definer) {
+            Ok(()) => Ok(self.with_edits(Carried::forward(head.effects), definer, Made::Nothing)),
+            Err(refusal) => self.unless_unknown(head, refusal),
         }
     }
 

@@ -51,7 +51,7 @@ impl One<'_> {
     ) -> Result<Carried, Refusal> {
         let token = head.name.token();
         let target = definer.target(head)?;
-        let (carried, columns) = self.made_by_query(&definer, stored, effects)?;
+        let (carried, columns) = self.made_by_query(&definer, stored, effects, false)?;
         let planned = self.cx.schema.planned(&target);
         if !columns.complete && planned.is_some() {
             return definer.not_understood("* over a relation whose columns are not known", token);
@@ -97,7 +97,7 @@ impl One<'_> {
             return definer.not_understood("a clause of CREATE VIEW", at);
         };
         self.view_name(&mut definer, &name, replaces, is_temporary)?;
-        let (carried, _) = self.made_by_query(&definer, &stored, effects)?;
+        let (carried, _) = self.made_by_query(&definer, &stored, effects, true)?;
         let made = Made::Reaching(name.last().to_owned());
         Ok(self.with_edits(carried, definer, made))
     }
@@ -127,12 +127,13 @@ impl One<'_> {
         Ok(())
     }
 
-    /// Types the query that makes a relation.
+    /// Types the query that makes a relation, and that the database keeps if it `lasts`.
     fn made_by_query(
         &self,
         definer: &Definer<'_>,
         stored: &Stored<'_>,
         head: &StatementHead,
+        lasts: bool,
     ) -> Result<(Carried, MadeColumns), Refusal> {
         let Reader { at, end, .. } = stored.query;
         let lexemes = self.lexemes.get(at..end).unwrap_or_default();
@@ -145,7 +146,7 @@ impl One<'_> {
         for number in analyzer.parameters.keys() {
             constants.parameters.entry(*number).or_insert(Parameter::Plain);
         }
-        if !self.lexemes.iter().any(|lexeme| lexeme.is_word(self.text, "table")) {
+        if lasts {
             self.lasting(&constants, start)?;
         }
         let columns = columns.unwrap_or_else(Columns::opaque);

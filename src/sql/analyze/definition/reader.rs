@@ -170,6 +170,37 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether what is left holds no constant: no string at all, and no number outside parentheses, where it is a
+    /// modifier or an option.
+    pub(super) fn holds_no_constant(&self) -> bool {
+        let mut open = 0usize;
+        self.lexemes.get(self.at..self.end).unwrap_or_default().iter().all(|lexeme| match lexeme.kind {
+            LexemeKind::Symbol(b'(') => {
+                open += 1;
+                true
+            }
+            LexemeKind::Symbol(b')') => {
+                open = open.saturating_sub(1);
+                true
+            }
+            LexemeKind::Integer | LexemeKind::Numeric => open > 0,
+            _ => !lexeme.is_value(),
+        })
+    }
+
+    /// Whether what is left holds no string.
+    pub(super) fn holds_no_string(&self) -> bool {
+        let left = self.lexemes.get(self.at..self.end).unwrap_or_default();
+        left.iter().all(|lexeme| {
+            !lexeme.is_value() || matches!(lexeme.kind, LexemeKind::Integer | LexemeKind::Numeric)
+        })
+    }
+
+    /// Whether what is left holds no constant of any kind.
+    pub(super) fn holds_no_value(&self) -> bool {
+        !self.lexemes.get(self.at..self.end).unwrap_or_default().iter().any(Lexeme::is_value)
+    }
+
     /// The ranges between the commas that stand in no parentheses, up to the end.
     pub(super) fn list(&self) -> Vec<Range<usize>> {
         let mut items = Vec::new();

@@ -202,6 +202,11 @@ impl Definer<'_> {
                 default_is_sealed: column.default_is_sealed || !like.with_defaults,
                 ..column.clone()
             };
+            if let Some(class) = column.class().filter(|_| !like.with_constraints) {
+                let (mode, storage) = (class.binding.mode, class.storage);
+                let check = sealed_check::constraint(&column.name, mode, storage, &table.checks);
+                self.insert_behind(like.end.saturating_sub(1), format!(", {check}"));
+            }
             table.columns.push(column);
         }
         Ok(())
@@ -393,6 +398,11 @@ impl Definer<'_> {
             if !table.has_sealed() {
                 continue;
             }
+            // The bounds of its partitions are values of the expression, and are not sealed.
+            if let IndexKey::Expression(tokens) = &key.key {
+                self.expression(tokens, Some(table), &Purpose::Plain(&construct))?;
+                continue;
+            }
             if let Some(class) = self.key(key, table, &construct)?
                 && strategy == "range"
             {
@@ -409,6 +419,13 @@ impl Definer<'_> {
         let key = |number: &i16| parent.columns.iter().find(|column| column.number == *number);
         let sealed: Vec<Arc<Class>> =
             keys.filter_map(key).filter_map(RelationColumn::class).cloned().collect();
+        // A key that is an expression over encrypted columns stands in the way of writes.
+        if let (Some(why), Bound::List(_) | Bound::Range(_), true) =
+            (&parent.writes_blocked, bound, parent.has_sealed())
+        {
+            let (relation, why) = (parent.name.clone(), Arc::clone(why));
+            return Err(Refusal::new(Reason::WritesBlocked { relation, why }, None));
+        }
         let Some(class) = sealed.first() else { return Ok(()) };
         match bound {
             Bound::Default | Bound::Hash => Ok(()),
