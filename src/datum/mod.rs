@@ -55,7 +55,7 @@ pub use convert::{Input, canonical, cast, takes};
 pub use datetime::zone::Zone;
 pub use error::{DatumError, Quoted};
 pub use settings::{ByteaOutput, DateForm, DateOrder, DateStyle, IntervalStyle, Settings};
-pub use text::{check_utf8, utf8};
+pub use text::{check_utf8, utf8, valid_up_to};
 pub use type_name::{TypeError, TypeName};
 pub use types::{Family, element_of};
 

@@ -37,6 +37,15 @@ pub fn check_utf8(bytes: &[u8]) -> Result<(), DatumError> {
     utf8(bytes).map(drop)
 }
 
+/// The length of what is valid at the front of `bytes`.
+pub fn valid_up_to(bytes: &[u8]) -> usize {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    };
+    memchr::memchr(0, bytes).unwrap_or(bytes.len()).min(valid)
+}
+
 /// Whether an enum has the label.
 pub(super) fn check_label(ty: &EnumType, label: &str) -> Result<(), DatumError> {
     if ty.labels.iter().any(|known| known == label) {

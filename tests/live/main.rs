@@ -12,6 +12,7 @@ mod analysis;
 mod attached;
 mod constructs;
 mod copy;
+mod copy_random;
 mod ddl;
 mod drain;
 mod driver;

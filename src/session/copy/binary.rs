@@ -2,8 +2,9 @@
 //!
 //! <https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.55.9.4>
 
-use super::Field;
 use super::lines::Fault;
+use super::{Field, MAX_ROW};
+use crate::error::SqlState;
 use crate::wire::Reader;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
@@ -46,9 +47,9 @@ impl Tuples {
         self.number
     }
 
-    /// True if the tuple at the front has begun: its fields so far have been appended.
-    pub(super) fn is_in_tuple(&self) -> bool {
-        self.at > 0
+    /// The bytes of the tuple at the front whose fields have been appended; 0 before it has begun.
+    pub(super) fn seen(&self) -> usize {
+        self.at
     }
 
     /// Looks at what `data` begins with; `last` says that no data follows. A field that starts where it ends,
@@ -82,9 +83,15 @@ impl Tuples {
         while fields.len() < self.columns {
             let in_column =
                 |message: &'static str| Fault { column: Some(fields.len()), ..Fault::new(message) };
-            let found = field(data, self.at).ok_or_else(|| in_column("invalid field size"))?;
-            let Some(field) = found else {
-                return if last { Err(in_column("unexpected EOF in COPY data")) } else { Ok(Next::More) };
+            let field = match field(data, self.at) {
+                Found::Field(field) => field,
+                Found::Cut if last => return Err(in_column("unexpected EOF in COPY data")),
+                Found::Cut => return Ok(Next::More),
+                Found::Negative => return Err(in_column("invalid field size")),
+                Found::TooLong => {
+                    let code = SqlState::PROGRAM_LIMIT_EXCEEDED;
+                    return Err(Fault { code, ..in_column("a value of COPY is longer than 1 GB") });
+                }
             };
             self.at = field.end;
             fields.push(field);
@@ -99,15 +106,15 @@ impl Tuples {
             return Err(Fault::new("COPY file signature not recognized"));
         }
         let mut r = Reader::new(data.get(SIGNATURE.len()..).unwrap_or_default());
-        let (Ok(flags), Ok(extension)) = (r.u32(), r.i32()) else {
-            return if last { Err(Fault::new("invalid COPY file header")) } else { Ok(Next::More) };
-        };
+        let cut = |message| if last { Err(Fault::new(message)) } else { Ok(Next::More) };
+        let Ok(flags) = r.u32() else { return cut("invalid COPY file header (missing flags)") };
         if flags & 1 << 16 != 0 {
             return Err(Fault::new("invalid COPY file header (WITH OIDS)"));
         }
         if flags >> 16 != 0 {
             return Err(Fault::new("unrecognized critical flags in COPY file header"));
         }
+        let Ok(extension) = r.i32() else { return cut("invalid COPY file header (missing length)") };
         let extension =
             usize::try_from(extension).map_err(|_| Fault::new("invalid COPY file header (wrong length)"))?;
         // Nobody writes one.
@@ -119,16 +126,26 @@ impl Tuples {
     }
 }
 
-/// The field whose length stands at `at`: `Some(None)` if not all of it is there, `None` if it cannot be one.
-fn field(data: &[u8], at: usize) -> Option<Option<Field>> {
+/// What stands where a field should.
+enum Found {
+    Field(Field),
+    /// Not all of it is there.
+    Cut,
+    Negative,
+    TooLong,
+}
+
+/// The field whose length stands at `at`.
+fn field(data: &[u8], at: usize) -> Found {
     let mut r = Reader::new(data.get(at..).unwrap_or_default());
-    let Ok(length) = r.i32() else { return Some(None) };
+    let Ok(length) = r.i32() else { return Found::Cut };
     let start = at + 4;
     match usize::try_from(length) {
-        Ok(length) => {
-            Some(r.bytes(length).is_ok().then_some(Field { start, end: start + length, quoted: true }))
-        }
-        Err(_) => (length == -1).then_some(Some(Field { start, end: start, quoted: false })),
+        Ok(length) if length >= MAX_ROW => Found::TooLong,
+        Ok(length) if r.bytes(length).is_err() => Found::Cut,
+        Ok(length) => Found::Field(Field { start, end: start + length, quoted: true }),
+        Err(_) if length == -1 => Found::Field(Field { start, end: start, quoted: false }),
+        Err(_) => Found::Negative,
     }
 }
 

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use memchr::{memchr2, memchr3};
 
+use crate::error::SqlState;
+
 /// Cuts a stream into lines. It is shown the bytes of one line from their start, as many as are there, and
 /// remembers how far it has looked.
 #[derive(Debug)]
@@ -73,6 +75,7 @@ pub(super) enum Next {
 /// Why data is not cut into lines: what the server says, and its hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
+    pub(super) code: SqlState,
     pub(super) message: Cow<'static, str>,
     pub(super) hint: Option<&'static str>,
     /// The column that it is in.
@@ -81,7 +84,7 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into(), hint: None, column: None }
+        Self { code: SqlState::BAD_COPY_FILE_FORMAT, message: message.into(), hint: None, column: None }
     }
 
     fn with_hint(message: &'static str, hint: &'static str) -> Self {
@@ -122,6 +125,23 @@ impl Lines {
     /// The byte that the server counts as a line inside of quotes, and how many of it the last line had.
     pub(super) fn inner(&self) -> (u8, usize) {
         (self.counted, self.inner)
+    }
+
+    /// The bytes of the line at the front that have been looked at.
+    pub(super) fn seen(&self) -> usize {
+        self.at
+    }
+
+    /// The server came no further than to byte `at` of the line that was looked at, and has not counted the lines
+    /// inside of quotes behind it. Behind `\r` it wants to see a byte before it goes on.
+    pub(super) fn back_to(&mut self, at: usize, line: &[u8]) {
+        if self.dialect == Dialect::Text {
+            return;
+        }
+        let (front, rest) = line.split_at_checked(at).unwrap_or((line, &[]));
+        let rest = if front.ends_with(b"\r") { line.get(at - 1..).unwrap_or_default() } else { rest };
+        let lines = memchr::memchr_iter(self.counted, rest).count();
+        self.number = self.number.saturating_sub(u64::try_from(lines).unwrap_or(0));
     }
 
     /// Looks for the end of the line that `data` begins with; `last` says that no data follows.

@@ -43,6 +43,9 @@ const CUT: &[&str] = &["22P04", "57014"];
 /// Bytes of data that are looked at in one go: what is written for them is one message, and fits the buffers.
 const PIECE: usize = 64 * 1024;
 
+/// The longest row, as the server's (`MaxAllocSize`).
+const MAX_ROW: usize = 0x3fff_ffff;
+
 /// A value's place in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Field {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use zeroize::Zeroizing;
 
-use super::Field;
 use super::binary::{self, Tuples};
 use super::csv::Signs;
 use super::lines::{self, Dialect, EndMarker, Fault, Lines};
 use super::shifts::Shifts;
 use super::text;
+use super::{Field, MAX_ROW};
 use crate::catalog::Storage;
-use crate::datum::{Format, Input, check_utf8, utf8};
+use crate::datum::{Format, Input, check_utf8, utf8, valid_up_to};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::session::rows::{open_array, origins_disagree};
 use crate::session::splice::push_hex;
@@ -23,9 +23,6 @@ use crate::sql::OutputValue;
 use crate::sql::copy::{Copy, CopyColumn, CopyFormat, CopyValue, Direction, Header, LineFormat};
 use crate::wire::frame::{HEAD, MAX_LARGE};
 use crate::wire::reader::{message, put_value};
-
-/// The longest row, as the server's (`MaxAllocSize`).
-const MAX_ROW: usize = 0x3fff_ffff;
 
 /// A buffer that a long row has made larger than this is not kept.
 const KEPT: usize = 1 << 20;
@@ -48,6 +45,8 @@ pub(in crate::session) struct Stream {
     header: bool,
     /// What follows is nothing to the server.
     over: bool,
+    /// The last line has too few values, which is an error whatever comes behind.
+    short: bool,
     /// The row of the error was written up to the value that is none: the server fails there, if not before.
     cut: bool,
     /// What the server's numbers of lines have to be corrected by.
@@ -93,6 +92,7 @@ impl Stream {
             copy,
             cutter,
             over: false,
+            short: false,
             cut: false,
             shifts: Shifts::default(),
             last: None,
@@ -151,9 +151,18 @@ impl Stream {
     pub(super) fn place(&self) -> Option<String> {
         match &self.cutter {
             Cutter::Tuples(tuples) if tuples.number() == 0 => None,
-            Cutter::Tuples(tuples) if tuples.is_in_tuple() => {
+            Cutter::Tuples(tuples) if tuples.seen() > 0 => {
                 let column = self.copy.columns.get(self.fields.len());
                 Some(self.context(column.map(|column| (&*column.name, None))))
+            }
+            // In csv, it has not yet looked at a line whose end may go on.
+            Cutter::Lines(lines)
+                if self.is_row_pending()
+                    && self.held.is_empty()
+                    && !self.over
+                    && matches!(self.copy.format, CopyFormat::Csv { .. }) =>
+            {
+                Some(self.context_at(lines.number().saturating_sub(1), None))
             }
             Cutter::Tuples(_) | Cutter::Lines(_) => Some(self.context(None)),
         }
@@ -237,20 +246,28 @@ impl Stream {
         let bytes = |end: usize| data.get(..end).unwrap_or_default();
         match &mut self.cutter {
             Cutter::Lines(lines) => {
-                let (end, next) = match lines.next(data, last) {
+                let found = lines.next(data, last);
+                let (end, next) = match &found {
                     Ok(lines::Next::More | lines::Next::Nothing) => return Ok(None),
-                    Ok(lines::Next::Line { end, next }) => (end, next),
+                    Ok(lines::Next::Line { end, next }) => (*end, *next),
                     Ok(lines::Next::Over { end, next }) => {
                         self.over = true;
-                        (end, next)
+                        (*end, *next)
                     }
-                    Err(fault) => return Err(self.fault(fault, None)),
+                    Err(_) => (lines.seen(), 0),
                 };
-                // The server says nothing that is not in its client's encoding.
+                // The server looks at bytes as such before it looks for the ends of lines. It says nothing itself that is
+                // not in its client's encoding.
                 if self.copy.direction == Direction::In
                     && let Err(error) = check_utf8(bytes(end))
                 {
+                    lines.back_to(valid_up_to(bytes(end)), bytes(end));
+                    // The bytes that are no letter may go on behind the line.
+                    let error = utf8(data).err().unwrap_or(error);
                     return Err(self.placed(error.client_error(), None));
+                }
+                if let Err(fault) = found {
+                    return Err(self.fault(fault, None));
                 }
                 if self.header {
                     self.header = false;
@@ -258,7 +275,11 @@ impl Stream {
                 } else if end > 0 || !self.over {
                     self.line(bytes(end), values, out)?;
                 }
-                out.extend_from_slice(data.get(end..next).unwrap_or_default());
+                match &self.cutter {
+                    // The server misses a value in it, and nothing is to come in between.
+                    Cutter::Lines(lines) if self.short => out.extend_from_slice(lines.terminator()),
+                    _ => out.extend_from_slice(data.get(end..next).unwrap_or_default()),
+                }
                 Ok(Some(next))
             }
             Cutter::Tuples(tuples) => match tuples.next(data, last, &mut self.fields) {
@@ -271,7 +292,14 @@ impl Stream {
                     self.tuple(bytes(end), values, out)?;
                     Ok(Some(end))
                 }
-                Err(fault) => Err(self.fault(fault, None)),
+                Err(fault) => {
+                    if fault.column.is_some() && self.copy.direction == Direction::In {
+                        let seen = tuples.seen();
+                        self.tuple(bytes(seen), values, out)?;
+                        self.cut_tuple(out);
+                    }
+                    Err(self.fault(fault, None))
+                }
             },
         }
     }
@@ -284,9 +312,9 @@ impl Stream {
             return Err(self.fault(Fault::new("unterminated CSV quoted field"), Some(line)));
         }
         let is_too_long = self.fields.len() > copy.columns.len();
-        if is_too_long {
-            // The server looks at the whole line first.
-            let _ = syntax.split(line, MAX_FIELDS, &mut self.fields);
+        // The server looks at the whole line first.
+        if is_too_long && syntax.split(line, MAX_FIELDS, &mut self.fields).is_err() {
+            return Err(self.fault(Fault::new("unterminated CSV quoted field"), Some(line)));
         }
         self.check_escapes(&syntax, line)?;
         if is_too_long {
@@ -316,8 +344,8 @@ impl Stream {
         }
         out.extend_from_slice(line.get(done..).unwrap_or_default());
         if copy.direction == Direction::In {
-            // The server misses a value, whatever comes behind.
-            self.over |= self.fields.len() < copy.columns.len();
+            self.short = self.fields.len() < copy.columns.len();
+            self.over |= self.short;
             if let Cutter::Lines(lines) = &self.cutter {
                 self.shifts.end_line(lines.number());
             }
@@ -338,6 +366,11 @@ impl Stream {
         }
         out.extend_from_slice(line.get(done..before.end).unwrap_or_default());
         out.extend_from_slice(lines.terminator());
+        let rest = line.get(before.end..).unwrap_or_default();
+        if let (counted, 1..) = lines.inner() {
+            self.shifts.lose(memchr::memchr_iter(counted, rest).count());
+            self.shifts.end_line(lines.number());
+        }
         self.cut = true;
     }
 
@@ -404,6 +437,7 @@ impl Stream {
         if syntax.split(line, MAX_FIELDS, &mut self.fields).is_err() {
             return Err(self.fault(Fault::new("unterminated CSV quoted field"), Some(line)));
         }
+        self.check_escapes(&syntax, line)?;
         let (given, expected) = (self.fields.len(), copy.columns.len());
         if given != expected {
             let message = format!("wrong number of fields in header line: got {given}, expected {expected}");
@@ -452,9 +486,7 @@ impl Stream {
             out.extend_from_slice(tuple.get(done..field.start - 4).unwrap_or_default());
             if let Err(error) = converted {
                 if copy.direction == Direction::In {
-                    // The server looks at the values before, and then at this.
-                    out.extend_from_slice(&NO_LENGTH.to_be_bytes());
-                    self.cut = true;
+                    self.cut_tuple(out);
                 }
                 return Err(error);
             }
@@ -463,6 +495,12 @@ impl Stream {
         }
         out.extend_from_slice(tuple.get(done..).unwrap_or_default());
         Ok(())
+    }
+
+    /// Ends a tuple behind the values before the one that is none: the server looks at those, and then at this.
+    fn cut_tuple(&mut self, out: &mut BytesMut) {
+        out.extend_from_slice(&NO_LENGTH.to_be_bytes());
+        self.cut = true;
     }
 
     /// Seals or opens the value that was read, into the form that is to be written.
@@ -501,7 +539,7 @@ impl Stream {
 
     /// Data that is not in its format.
     fn fault(&self, fault: Fault, line: Option<&[u8]>) -> ClientError {
-        let error = ClientError::error(SqlState::BAD_COPY_FILE_FORMAT, fault.message);
+        let error = ClientError::error(fault.code, fault.message);
         let error = match fault.hint {
             Some(hint) => error.with_hint(hint),
             None => error,
@@ -531,6 +569,10 @@ impl Stream {
             Cutter::Lines(lines) => lines.number(),
             Cutter::Tuples(tuples) => tuples.number(),
         };
+        self.context_at(number, column)
+    }
+
+    fn context_at(&self, number: u64, column: Option<(&str, Option<&[u8]>)>) -> String {
         let place = format!("COPY {}, line {number}", self.copy.relation);
         match column {
             None => place,
