@@ -25,9 +25,10 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COUNTS = ROOT / "benches/instructions.txt"
 # What may be added to a scenario without a word, in percent, on a processor of the same features and on another.
-MARGIN, FOREIGN_MARGIN = 3, 25
+# Changes elsewhere in the program move what the compiler inlines: that alone has made up to 4.
+MARGIN, FOREIGN_MARGIN = 6, 25
 # A saving of so much is worth writing down, or the next slow-down hides in it.
-WORTH_BLESSING = 5
+WORTH_BLESSING = 6
 # What the libraries under the session choose their instructions by, of what valgrind's own processor has.
 FEATURES = ["aes", "pclmulqdq", "ssse3", "sse4_1", "avx", "avx2", "sha_ni"]
 ROUNDS = 3

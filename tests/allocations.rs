@@ -18,12 +18,12 @@ const WARM_UP: usize = 70;
 
 /// The most that a round may allocate. For a thousand rows or values, what remains is of their one statement.
 const ALLOWED: &[(&str, u64)] = &[
-    ("simple select, plain", 10),
-    ("simple select, sealed", 23),
-    ("simple insert, plain", 15),
-    ("simple insert, sealed", 32),
-    ("simple ORM join, plain", 15),
-    ("simple ORM join, sealed", 33),
+    ("simple select, plain", 8),
+    ("simple select, sealed", 21),
+    ("simple insert, plain", 8),
+    ("simple insert, sealed", 25),
+    ("simple ORM join, plain", 11),
+    ("simple ORM join, sealed", 29),
     ("extended select, plain", 5),
     ("extended select, sealed", 15),
     ("prepared select, plain", 1),
