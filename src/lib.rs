@@ -48,6 +48,7 @@
 //! | [`sql`] | statement to verdict | wire, cryptography, keys |
 //! | [`session`] | one client and one server as a machine | sockets, clocks, randomness, tokio |
 //! | [`net`] | sockets, TLS, workers | |
+//! | [`jobs`] | what moves and counts stored values: one resumable runner, straight at the database | |
 //! | [`cli`] | the commands | |
 //!
 //! # What it protects against, and what not
@@ -63,6 +64,7 @@ pub mod cli;
 pub mod crypto;
 pub mod datum;
 pub mod error;
+pub mod jobs;
 pub mod keyring;
 pub mod metrics;
 pub mod net;

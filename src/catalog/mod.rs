@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::crypto::{Binding, Mode};
 use crate::datum::{Base, EnumType, Oid, Type, TypeName};
 use crate::policy::type_name;
-pub use crate::policy::{ColumnName, RelationName, Storage};
+pub use crate::policy::{ColumnName, ColumnState, RelationName, Storage};
 pub use check::{Finding, Grade, Statistics, check};
 pub use load::{CatalogError, Loader};
 pub use queries::{CatalogQuery, EPILOGUE, PROLOGUE, QUERIES, SESSION_QUERY};
@@ -36,6 +36,8 @@ pub struct Class {
     pub binding: Arc<Binding>,
     /// What the server holds.
     pub storage: Storage,
+    /// Whether plaintext may be among the stored values.
+    pub state: ColumnState,
     /// The server would describe it without the modifier of its type: it is an expression's.
     pub bare: bool,
 }

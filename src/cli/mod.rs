@@ -12,6 +12,7 @@ mod keys;
 mod logging;
 mod reload;
 mod serve;
+mod stored;
 mod suggest;
 
 use std::io::{self, Write};
@@ -20,6 +21,8 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::jobs::connection::ConnectError;
+use crate::jobs::{ChoiceError, JobError, Work};
 use crate::keyring::KeyringError;
 use crate::net::tls::{TlsError, UpstreamTls};
 use crate::policy::PolicyError;
@@ -80,6 +83,20 @@ enum Command {
     Check(CheckArgs),
     Explain(ExplainArgs),
     Keys(keys::KeysArgs),
+    Status(stored::StatusArgs),
+    /// Move stored values to the active version of their key
+    ///
+    /// Values of randomized columns are sealed anew, batch by batch, while the application goes on. A job that was
+    /// stopped or killed goes on where it was when it is started again.
+    Rotate(stored::MoveArgs),
+    /// Encrypt the plaintext that is in a column, while the application goes on
+    ///
+    /// The column is a randomized one that stays of type text or varchar, and the policy that all proxies run under says
+    /// state = "migrating" of it.
+    Encrypt(stored::MoveArgs),
+    /// Make stored values plaintext again, while the application goes on
+    Decrypt(stored::MoveArgs),
+    Verify(stored::VerifyArgs),
 }
 
 /// Make a keyring with one active data key named `default`, or propose a policy
@@ -356,6 +373,11 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Keys(args) => keys::run(&args, &mut out),
+        Command::Status(args) => stored::status(&args, &mut out),
+        Command::Rotate(args) => stored::moved(Work::Rotate, &args, &mut out),
+        Command::Encrypt(args) => stored::moved(Work::Encrypt, &args, &mut out),
+        Command::Decrypt(args) => stored::moved(Work::Decrypt, &args, &mut out),
+        Command::Verify(args) => stored::verify(&args, &mut out),
     };
     let exit = exit.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "pgseal: {error:#}");
@@ -369,10 +391,29 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let wrong_policy = matches!(error.downcast_ref(), Some(PolicyError::Problems(_)));
     let wrong_keyring =
         error.downcast_ref::<KeyringError>().is_some_and(|e| !matches!(e, KeyringError::Disk(_)));
-    if matches!(error.downcast_ref(), Some(TlsError::Settings(_))) {
+    let connection = match error.downcast_ref() {
+        Some(JobError::Connect(error)) => Some(error),
+        Some(
+            JobError::Busy(_)
+            | JobError::Mode { .. }
+            | JobError::NoActiveKey(_)
+            | JobError::Unfit { .. }
+            | JobError::NoSchema
+            | JobError::Ambiguous { .. },
+        ) => return Exit::Problems,
+        Some(
+            JobError::Database { .. } | JobError::Removed | JobError::Unreached { .. } | JobError::Worker,
+        ) => return Exit::Failure,
+        None => error.downcast_ref(),
+    };
+    let tls = match connection {
+        Some(ConnectError::Tls(error)) => Some(error),
+        Some(ConnectError::Unreachable(_)) => return Exit::NoDatabase,
+        Some(ConnectError::Wrong(_)) => return Exit::Failure,
+        None => error.downcast_ref(),
+    };
+    if matches!(tls, Some(TlsError::Settings(_))) || error.is::<ChoiceError>() {
         Exit::Usage
-    } else if error.is::<database::Unreachable>() {
-        Exit::NoDatabase
     } else if wrong_policy || wrong_keyring || keys::is_problem(error) {
         Exit::Problems
     } else {

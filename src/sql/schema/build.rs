@@ -463,6 +463,7 @@ fn class(table: &RelationName, name: &str, column: &policy::Column, ty: Type, st
         key: column.key.clone(),
         binding: Arc::new(Binding { mode: column.mode, family, context: column.context.clone() }),
         storage,
+        state: column.state,
         bare: false,
     }
 }

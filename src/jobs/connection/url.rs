@@ -4,8 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
-
+use super::ConnectError;
 use crate::net::tls::{Pair, Roots, Trust};
 
 /// The parameters that are taken out here, since the library knows less of them.
@@ -62,11 +61,11 @@ impl Said {
     }
 
     /// `home` is where libpq looks for a file of authorities when none is named.
-    pub(super) fn wish(self, home: Option<&Path>) -> anyhow::Result<Wish> {
+    pub(super) fn wish(self, home: Option<&Path>) -> Result<Wish, ConnectError> {
         let identity = match (self.certificate, self.key) {
             (Some(certificate), Some(key)) => Some(Pair { certificate, key }),
             (None, None) => None,
-            _ => bail!("sslcert and sslkey belong together"),
+            _ => return Err(ConnectError::Wrong("sslcert and sslkey belong together")),
         };
         let named = self.root.as_deref().map(Roots::from);
         let default = || {
@@ -79,18 +78,30 @@ impl Said {
             // As libpq does: whoever names authorities wants them to count.
             Some("require") => match named {
                 None => Wish::Always(Trust::Anyone, identity),
-                Some(Roots::System) => bail!("sslrootcert=system needs sslmode=verify-full"),
+                Some(Roots::System) => {
+                    return Err(ConnectError::Wrong("sslrootcert=system needs sslmode=verify-full"));
+                }
                 Some(roots) => Wish::Always(Trust::Authority(roots), identity),
             },
             Some("verify-ca") => match named.or_else(default) {
                 Some(roots @ Roots::File(_)) => Wish::Always(Trust::Authority(roots), identity),
-                Some(Roots::System) => bail!("sslrootcert=system needs sslmode=verify-full"),
-                None => bail!("sslmode=verify-ca needs a file of authorities: sslrootcert=FILE"),
+                Some(Roots::System) => {
+                    return Err(ConnectError::Wrong("sslrootcert=system needs sslmode=verify-full"));
+                }
+                None => {
+                    return Err(ConnectError::Wrong(
+                        "sslmode=verify-ca needs a file of authorities: sslrootcert=FILE",
+                    ));
+                }
             },
             Some("verify-full") => {
                 Wish::Always(Trust::Host(named.or_else(default).unwrap_or(Roots::System)), identity)
             }
-            Some(_) => bail!("sslmode is disable, allow, prefer, require, verify-ca or verify-full"),
+            Some(_) => {
+                return Err(ConnectError::Wrong(
+                    "sslmode is disable, allow, prefer, require, verify-ca or verify-full",
+                ));
+            }
         })
     }
 }

@@ -1,0 +1,373 @@
+//! The commands on stored values: `pgseal status`, `rotate`, `encrypt`, `decrypt` and `verify`.
+
+mod progress;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use self::progress::Display;
+use super::database::Database;
+use super::{Exit, block_on};
+use crate::catalog::{Catalog, ColumnName, RelationKind};
+use crate::jobs::{self, ColumnStatus, Estimate, Failure, Job, Limits, Runner, Status, Work, connection};
+use crate::keyring::{self, Entry, Keyring};
+use crate::policy::Policy;
+use crate::sql::{OutputValue, Schema};
+
+/// Where policy, keys and values are.
+#[derive(Debug, Args)]
+pub(super) struct StoredArgs {
+    /// The policy file.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
+    pub policy: PathBuf,
+    /// The keyring.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
+    pub keyring: PathBuf,
+    /// A key-encryption key to use instead of the one that the keyring names: `file:PATH` or `env:NAME`.
+    #[arg(long, value_name = "KEK")]
+    pub kek: Option<String>,
+    /// The database, directly and not through the proxy: a URL or key=value pairs.
+    ///
+    /// The password comes from there, from PGPASSWORD, or from the password file (PGPASSFILE or ~/.pgpass).
+    #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
+    pub database: String,
+}
+
+/// Show what is stored: rows per column and key, plaintext left, keys with their states, jobs
+///
+/// Counts in the database, by the beginnings of the stored values; nothing is decrypted, and the key-encryption key is
+/// not asked for. Each encrypted column is read whole.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub stored: StoredArgs,
+    /// One object of JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Open every value, and name those that do not open by their primary keys
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+The exit code is 1 if a value does not open. Values are never printed.")]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    pub stored: StoredArgs,
+    /// Only columns of this key, of this table, or this column: KEY, TABLE or TABLE.COLUMN.
+    #[arg(value_name = "WHAT")]
+    pub what: Option<String>,
+    /// Only so many rows of each table, drawn at random.
+    #[arg(long, value_name = "N")]
+    pub sample: Option<NonZeroU32>,
+}
+
+/// What is moved, and how fast.
+#[derive(Debug, Args)]
+pub(super) struct MoveArgs {
+    #[command(flatten)]
+    pub stored: StoredArgs,
+    /// A key, a table or a column: KEY, TABLE or TABLE.COLUMN, names as in SQL.
+    #[arg(value_name = "WHAT")]
+    pub what: String,
+    /// Rows of one transaction.
+    #[arg(long, value_name = "ROWS", default_value = "500")]
+    pub batch: NonZeroU32,
+    /// Rows of each second at most.
+    #[arg(long, value_name = "ROWS")]
+    pub rows_per_second: Option<NonZeroU32>,
+    /// How long a statement of the job waits for a lock; never longer than half of deadlock_timeout.
+    #[arg(long, value_name = "MILLISECONDS", default_value = "200")]
+    pub max_lock_wait: NonZeroU32,
+    /// Connections that move rows.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub workers: NonZeroU32,
+    /// Only count what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Policy and catalog, joined.
+struct Ground {
+    policy: Policy,
+    catalog: Catalog,
+    schema: Schema,
+}
+
+impl Ground {
+    async fn new(args: &StoredArgs) -> anyhow::Result<Self> {
+        let policy = Policy::load(&args.policy)?;
+        let catalog = Database::connect(&args.database).await?.catalog().await?;
+        let (schema, _) = Schema::build(&policy, &catalog);
+        Ok(Self { policy, catalog, schema })
+    }
+
+    fn tables(&self, chosen: &BTreeSet<ColumnName>) -> Vec<jobs::Table> {
+        jobs::tables(&self.schema, &self.catalog, |column, _| chosen.contains(column))
+    }
+
+    /// Materialized views that hold copies of the columns.
+    fn copies(&self, chosen: &BTreeSet<ColumnName>) -> BTreeSet<String> {
+        let views =
+            self.catalog.relations.iter().filter(|relation| relation.kind == RelationKind::MaterializedView);
+        let holds = |relation: &&crate::catalog::Relation| {
+            relation.columns.iter().any(|column| {
+                match self.schema.sealed_column(relation.oid, column.number) {
+                    Some(OutputValue::Sealed(class) | OutputValue::SealedArray(class)) => {
+                        chosen.contains(&class.column)
+                    }
+                    Some(OutputValue::Plain) | None => false,
+                }
+            })
+        };
+        views.filter(holds).map(|relation| relation.name.to_string()).collect()
+    }
+
+    /// Columns of the policy that the database does not have, or not as it should.
+    fn absent(&self, chosen: &BTreeSet<ColumnName>) -> Vec<ColumnName> {
+        let there: BTreeSet<ColumnName> = self.schema.sealed_columns().map(|(name, _)| name).collect();
+        chosen.difference(&there).cloned().collect()
+    }
+}
+
+/// Prints what is stored.
+///
+/// # Errors
+/// The policy or the keyring cannot be read, or the database does not answer.
+pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let ring = Keyring::read(&args.stored.keyring)?;
+    let (status, absent, proxies) = block_on(async {
+        let ground = Ground::new(&args.stored).await?;
+        let proxies = proxies(&Database::connect(&args.stored.database).await?).await?;
+        let client = connection::connect(&args.stored.database).await?;
+        let all = ground.policy.columns().map(|(name, _)| name).collect();
+        let status = jobs::status(&client, &ground.schema, &ground.catalog).await?;
+        Ok((status, ground.absent(&all), proxies))
+    })?;
+    if args.json {
+        let columns: Vec<_> = status.columns.iter().map(column_json).collect();
+        let keys: Vec<_> = ring.keys.iter().map(key_json).collect();
+        let jobs: Vec<_> = status.jobs.iter().map(job_json).collect();
+        let all = json!({ "columns": columns, "keys": keys, "jobs": jobs, "proxies": proxies });
+        writeln!(out, "{all}")?;
+    } else {
+        status_text(&status, &ring, out)?;
+        if !proxies.is_empty() {
+            writeln!(out, "\nproxies")?;
+        }
+        for proxy in proxies {
+            let part = |name| proxy.get(name).map_or_else(String::new, ToString::to_string);
+            let (id, host, age, keys) = (part("id"), part("host"), part("seconds_ago"), part("keys"));
+            writeln!(out, "  {id} on {host}, heard of {age} s ago, keys {keys}")?;
+        }
+        for column in absent {
+            writeln!(out, "\ncolumn {column} is not in the database, or cannot hold encrypted values")?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// What the proxies report of themselves.
+async fn proxies(database: &Database) -> anyhow::Result<Vec<serde_json::Value>> {
+    let there = database.rows("SELECT pg_catalog.to_regclass('pgseal.proxy')").await?;
+    if there.first().and_then(|row| row.get(0)).is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = database
+        .rows(
+            "SELECT id, host, process, version, \
+             pg_catalog.floor(extract(epoch FROM pg_catalog.now() - seen))::bigint, \
+             pg_catalog.array_to_string(keys, ' ') FROM pgseal.proxy ORDER BY host, process",
+        )
+        .await?;
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<i64>().ok());
+    let proxy = |row: &tokio_postgres::SimpleQueryRow| {
+        let keys: BTreeMap<&str, &str> =
+            row.get(5).unwrap_or_default().split(' ').filter_map(|key| key.split_once(':')).collect();
+        json!({
+            "id": row.get(0),
+            "host": row.get(1),
+            "process": number(row.get(2)),
+            "version": row.get(3),
+            "seconds_ago": number(row.get(4)),
+            "keys": keys,
+        })
+    };
+    Ok(rows.iter().map(proxy).collect())
+}
+
+fn column_json(column: &ColumnStatus) -> serde_json::Value {
+    json!({
+        "column": column.column.to_string(),
+        "mode": column.mode.to_string(),
+        "rows": column.rows,
+        "plaintext": column.plaintext,
+        "keys": column.keys,
+    })
+}
+
+fn key_json(key: &Entry) -> serde_json::Value {
+    json!({
+        "name": key.name,
+        "version": key.version,
+        "id": key.id.to_string(),
+        "state": key.state.as_str(),
+        "created": key.created.to_string(),
+        "since": key.since.to_string(),
+    })
+}
+
+fn job_json(job: &Job) -> serde_json::Value {
+    json!({
+        "work": job.work,
+        "table": job.table,
+        "columns": job.columns,
+        "pass": job.pass,
+        "done": job.done,
+        "total": job.total,
+        "moved": job.moved,
+    })
+}
+
+fn status_text(status: &Status, ring: &Keyring, out: &mut impl Write) -> anyhow::Result<()> {
+    let known: BTreeMap<String, &Entry> = ring.keys.iter().map(|key| (key.id.to_string(), key)).collect();
+    let width = status.columns.iter().map(|column| column.column.to_string().len()).max().unwrap_or(6).max(6);
+    writeln!(out, "{:width$}  {:13}  {:>10}  {:>10}  under keys", "column", "mode", "rows", "plaintext")?;
+    for column in &status.columns {
+        let key = |(id, rows): (&String, &u64)| match known.get(id) {
+            Some(key) => format!("{}@{} {id} ({}): {rows}", key.name, key.version, key.state),
+            None => format!("{id} (not in the keyring): {rows}"),
+        };
+        let (name, mode) = (column.column.to_string(), column.mode.to_string());
+        let keys = column.keys.iter().map(key).collect::<Vec<_>>().join(", ");
+        writeln!(out, "{name:width$}  {mode:13}  {:>10}  {:>10}  {keys}", column.rows, column.plaintext)?;
+    }
+    writeln!(out, "\nkeys")?;
+    for key in &ring.keys {
+        writeln!(out, "  {}@{} {} {} since {}", key.name, key.version, key.id, key.state, key.since)?;
+    }
+    if !status.jobs.is_empty() {
+        writeln!(out, "\njobs begun and not ended")?;
+    }
+    for job in &status.jobs {
+        let (columns, Job { work, table, done, total, pass, moved, .. }) = (job.columns.join(", "), job);
+        writeln!(
+            out,
+            "  {work} {table} ({columns}): {done} of {total} rows, walk {pass}, last moved at {moved}"
+        )?;
+    }
+    Ok(())
+}
+
+/// Opens the values.
+///
+/// # Errors
+/// The policy or the keyring cannot be read, or the database does not answer.
+pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let keys = Arc::new(keyring::load(&args.stored.keyring, args.stored.kek.as_deref())?);
+    let found = block_on(async {
+        let ground = Ground::new(&args.stored).await?;
+        let chosen = match &args.what {
+            Some(what) => jobs::choose(&ground.policy, what)?,
+            None => ground.policy.columns().map(|(name, _)| name).collect(),
+        };
+        let client = connection::connect(&args.stored.database).await?;
+        Ok(jobs::verify(&client, &ground.tables(&chosen), &keys, args.sample.map(NonZeroU32::get)).await?)
+    })?;
+    failures(&found.failures, found.failed, out)?;
+    let plaintext = match found.plaintext {
+        0 => String::new(),
+        n => format!(", {n} not encrypted yet"),
+    };
+    writeln!(out, "{} values open, {} do not{plaintext}", found.opened, found.failed)?;
+    Ok(if found.failed == 0 { Exit::Success } else { Exit::Problems })
+}
+
+/// Moves values.
+///
+/// # Errors
+/// The policy or the keyring cannot be read, the columns are not fit for it, or the database does not answer.
+pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let keys = Arc::new(keyring::load(&args.stored.keyring, args.stored.kek.as_deref())?);
+    block_on(async {
+        let ground = Ground::new(&args.stored).await?;
+        let chosen = jobs::choose(&ground.policy, &args.what)?;
+        for column in ground.absent(&chosen) {
+            writeln!(out, "column {column} is not in the database, or cannot hold encrypted values")?;
+        }
+        let limits = Limits {
+            batch: args.batch,
+            workers: args.workers,
+            rows_per_second: args.rows_per_second,
+            lock_wait: Duration::from_millis(args.max_lock_wait.get().into()),
+        };
+        let tables = ground.tables(&chosen);
+        let runner = Runner { database: &args.stored.database, work, tables, keys, limits };
+        if args.dry_run {
+            return estimated(&runner.estimate().await?, args, out);
+        }
+        let display = Display::new(work);
+        let moved = runner.run(&|progress| display.show(&progress)).await;
+        display.end();
+        let moved = moved?;
+        failures(&moved.failures, moved.failed, out)?;
+        writeln!(out, "{} rows moved, {} values could not be", moved.rows, moved.failed)?;
+        for view in ground.copies(&chosen) {
+            writeln!(
+                out,
+                "materialized view {view} has copies of the old values: REFRESH MATERIALIZED VIEW {view}"
+            )?;
+        }
+        match work {
+            Work::Encrypt => writeln!(
+                out,
+                "plaintext remains in dead rows, statistics, WAL and backups until they are cleared: ANALYZE and \
+                 VACUUM FULL the tables, and let archives expire (docs/lifecycle.md)"
+            )?,
+            Work::Rotate | Work::Decrypt => {}
+        }
+        Ok(if moved.failed == 0 { Exit::Success } else { Exit::Problems })
+    })
+}
+
+fn estimated(estimates: &[Estimate], args: &MoveArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let mut all = 0;
+    for estimate in estimates {
+        all += estimate.rows;
+        writeln!(
+            out,
+            "{}: {} rows to be moved; table and indexes have {} bytes, and each moved row leaves a dead one until VACUUM",
+            estimate.table, estimate.rows, estimate.bytes
+        )?;
+        if estimate.is_keyless {
+            writeln!(out, "  it has no primary key, and is walked by its blocks")?;
+        }
+        for trigger in &estimate.triggers {
+            writeln!(out, "  each moved row starts the trigger {trigger}")?;
+        }
+    }
+    let batches = all.div_ceil(args.batch.get().into());
+    write!(out, "{all} rows in {batches} transactions of up to {} rows", args.batch)?;
+    match args.rows_per_second {
+        Some(rate) => writeln!(out, ", {} s at {rate} rows per second", all.div_ceil(rate.get().into()))?,
+        None => writeln!(out)?,
+    }
+    Ok(Exit::Success)
+}
+
+fn failures(failures: &[Failure], failed: u64, out: &mut impl Write) -> anyhow::Result<()> {
+    for Failure { column, row, why } in failures {
+        writeln!(out, "{column}: {row}: {why}")?;
+    }
+    let more = failed.saturating_sub(failures.len() as u64);
+    if more > 0 {
+        writeln!(out, "and {more} more")?;
+    }
+    Ok(())
+}

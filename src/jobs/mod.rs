@@ -1,0 +1,140 @@
+//! Work on stored values, done straight at the database and not through the proxy.
+//!
+//! | module | what |
+//! |---|---|
+//! | `connection` | how commands and jobs come to the database |
+//! | `table` | the tables that hold rows of encrypted columns, and how each is walked |
+//! | `choice` | which columns the words of a command line mean |
+//! | `value` | one stored value: what it is, opened, sealed anew |
+//! | `status` | rows per key, counted by the server |
+//! | `walk` | reading a table piece by piece |
+//! | `runner` | moving values, batch by batch, by several workers |
+//! | `record` | how far a job is, in the database |
+//! | `verify` | opening every value |
+//!
+//! # Why nothing is lost
+//!
+//! A batch is one statement, and so one transaction: it locks the rows that are still as they were read (`ctid` and
+//! `xmin` together name one version of a row), writes their new values and the checkpoint. A row that somebody
+//! else holds is left to the next pass, and so is one that was changed since. Killed at any instant, a job has done
+//! whole batches, and the next run goes on from the checkpoint.
+
+mod choice;
+pub mod connection;
+mod record;
+mod runner;
+mod status;
+mod table;
+mod value;
+mod verify;
+mod walk;
+
+use crate::policy::quote_ident;
+pub use choice::{ChoiceError, choose};
+pub use record::Job;
+pub use runner::{Estimate, Limits, Moved, Progress, Runner};
+pub use status::{ColumnStatus, Status, status};
+pub use table::{Column, Table, tables};
+pub use value::{Fault, Work};
+pub use verify::{Verified, verify};
+
+/// A value that cannot be opened, or not be moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The column, of the table that holds the row.
+    pub column: crate::policy::ColumnName,
+    /// The row, by its primary key (`id = 7`) or, in a table without one, its `ctid`.
+    pub row: String,
+    /// Why.
+    pub why: Fault,
+}
+
+/// Why a job cannot be done, or not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The server refuses a statement, or is gone.
+    #[error("the database {doing}: {words}")]
+    Database {
+        /// What failed, as in "the database ...".
+        doing: &'static str,
+        /// The server's message, without its details, which may hold values; or what became of the connection.
+        words: String,
+    },
+    /// A worker cannot connect.
+    #[error(transparent)]
+    Connect(#[from] connection::ConnectError),
+    /// Somebody works on the column already.
+    #[error("another job works on column {0}: wait for its end")]
+    Busy(crate::policy::ColumnName),
+    /// The mode of a column is not moved yet.
+    #[error(
+        "column {column} is {mode}, and this release moves values of randomized columns only: name the randomized \
+         columns one by one"
+    )]
+    Mode {
+        /// The column.
+        column: crate::policy::ColumnName,
+        /// Its mode.
+        mode: crate::crypto::Mode,
+    },
+    /// There is no key to seal with.
+    #[error("the keyring has no active key {0}")]
+    NoActiveKey(String),
+    /// The column is not one that this kind of work is for.
+    #[error("column {column} {why}")]
+    Unfit {
+        /// The column.
+        column: crate::policy::ColumnName,
+        /// What it is, and what it should be.
+        why: &'static str,
+    },
+    /// The schema for the checkpoint cannot be made.
+    #[error(
+        "this user may not make the schema pgseal, in which jobs keep their checkpoints: GRANT CREATE ON DATABASE, or \
+         let an administrator run CREATE SCHEMA pgseal AUTHORIZATION this user"
+    )]
+    NoSchema,
+    /// The checkpoint is not there any more.
+    #[error("the job's row in pgseal.job is gone: somebody has removed it, and the job stops")]
+    Removed,
+    /// A value that begins like a sealed one.
+    #[error(
+        "column {column} has {count} values that begin as encrypted ones do and do not open, the first at {row}: \
+         whether they are plaintext cannot be told, so nothing is changed"
+    )]
+    Ambiguous {
+        /// The column.
+        column: crate::policy::ColumnName,
+        /// How many.
+        count: u64,
+        /// Where.
+        row: String,
+    },
+    /// Rows that the walk does not come to.
+    #[error("{left} values of table {table} are left, and walking the table does not find them")]
+    Unreached {
+        /// The table.
+        table: crate::policy::RelationName,
+        /// How many.
+        left: u64,
+    },
+    /// A fault of this program.
+    #[error("a worker has stopped")]
+    Worker,
+}
+
+/// Says what was being done when the server refused.
+fn doing(what: &'static str) -> impl FnOnce(tokio_postgres::Error) -> JobError {
+    move |error| {
+        let words = match error.as_db_error() {
+            Some(error) => format!("{} ({})", error.message(), error.code().code()),
+            None => std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string),
+        };
+        JobError::Database { doing: what, words }
+    }
+}
+
+/// The reference to a column of the table that is called `t`.
+fn of_t(column: &str) -> String {
+    format!("t.{}", quote_ident(column))
+}

@@ -1,0 +1,203 @@
+//! How far a job is, in the database: one row for each table of a job, in schema `pgseal`.
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::table::Table;
+use super::walk::Position;
+use super::{JobError, Work, doing};
+use crate::catalog::ColumnName;
+
+/// Made on demand, and dropped when the last job has ended.
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS pgseal.job (
+  work text NOT NULL, relation text NOT NULL, columns text[] NOT NULL, target text NOT NULL,
+  pass int NOT NULL DEFAULT 1, reached text[], done bigint NOT NULL DEFAULT 0, total bigint NOT NULL,
+  began timestamptz NOT NULL DEFAULT pg_catalog.now(), moved timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (work, relation, columns))";
+
+/// Tries to make the table, where several commands may try at once.
+const TRIES: u32 = 5;
+
+/// A job on one table, as far as the database tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// `rotate`, `encrypt` or `decrypt`.
+    pub work: String,
+    /// The table.
+    pub table: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// Which walk of the table it is in, from 1.
+    pub pass: i32,
+    /// Rows moved.
+    pub done: i64,
+    /// Rows that were to be moved when it began.
+    pub total: i64,
+    /// When it last moved rows, as the server writes it.
+    pub moved: String,
+}
+
+/// The jobs that have begun and not ended, those that were killed included.
+pub(super) async fn jobs(client: &Client) -> Result<Vec<Job>, JobError> {
+    if !exists(client).await? {
+        return Ok(Vec::new());
+    }
+    let rows = client
+        .query(
+            "SELECT work, relation, columns, pass, done, total, moved::text FROM pgseal.job ORDER BY began, relation",
+            &[],
+        )
+        .await
+        .map_err(doing("does not show its jobs"))?;
+    let job = |row: &tokio_postgres::Row| Job {
+        work: row.get(0),
+        table: row.get(1),
+        columns: row.get(2),
+        pass: row.get(3),
+        done: row.get(4),
+        total: row.get(5),
+        moved: row.get(6),
+    };
+    Ok(rows.iter().map(job).collect())
+}
+
+/// What names a job on one table.
+pub(super) struct Record {
+    pub(super) work: &'static str,
+    pub(super) relation: String,
+    pub(super) columns: Vec<String>,
+}
+
+/// Where a job goes on.
+pub(super) struct Begun {
+    pub(super) reached: Position,
+    pub(super) done: u64,
+    pub(super) is_resumed: bool,
+}
+
+impl Record {
+    pub(super) fn new(work: Work, table: &Table) -> Self {
+        Self {
+            work: work.as_str(),
+            relation: table.name.to_string(),
+            columns: table.columns.iter().map(|column| column.name.clone()).collect(),
+        }
+    }
+
+    /// Makes the row, or finds what an earlier run has left of the same job. `target` is what values are moved to: a
+    /// job that had another begins anew.
+    pub(super) async fn begin(&self, client: &Client, target: &str, total: u64) -> Result<Begun, JobError> {
+        let total = i64::try_from(total).unwrap_or(i64::MAX);
+        for attempt in 1.. {
+            let made = if exists(client).await? { Ok(()) } else { make(client).await };
+            let begun = match made {
+                Ok(()) => self.insert(client, target, total).await,
+                Err(error) => Err(error),
+            };
+            match begun {
+                Ok(begun) => return Ok(begun),
+                // Another command makes or drops it at this moment.
+                Err(error) if attempt < TRIES && is_race(&error) => {}
+                Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                    return Err(JobError::NoSchema);
+                }
+                Err(error) => return Err(doing("does not keep the checkpoint")(error)),
+            }
+        }
+        Err(JobError::Removed)
+    }
+
+    async fn insert(
+        &self,
+        client: &Client,
+        target: &str,
+        total: i64,
+    ) -> Result<Begun, tokio_postgres::Error> {
+        let row = client
+            .query_one(
+                "INSERT INTO pgseal.job AS j (work, relation, columns, target, total) VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (work, relation, columns) DO UPDATE SET
+                   reached = CASE WHEN j.target = excluded.target THEN j.reached END,
+                   done = CASE WHEN j.target = excluded.target THEN j.done ELSE 0 END,
+                   total = excluded.total + CASE WHEN j.target = excluded.target THEN j.done ELSE 0 END,
+                   target = excluded.target
+                 RETURNING reached, done, reached IS NOT NULL",
+                &[&self.work, &self.relation, &self.columns, &target, &total],
+            )
+            .await?;
+        let done = u64::try_from(row.get::<_, i64>(1)).unwrap_or_default();
+        Ok(Begun { reached: row.get(0), done, is_resumed: row.get(2) })
+    }
+
+    /// Another walk begins.
+    pub(super) async fn next_pass(&self, client: &Client) -> Result<(), JobError> {
+        let changed = client
+            .execute(
+                "UPDATE pgseal.job SET pass = pass + 1, reached = NULL
+                 WHERE work = $1 AND relation = $2 AND columns = $3",
+                &[&self.work, &self.relation, &self.columns],
+            )
+            .await
+            .map_err(doing("does not keep the checkpoint"))?;
+        if changed == 1 { Ok(()) } else { Err(JobError::Removed) }
+    }
+
+    /// The job is done. What it has made goes with the last one.
+    pub(super) async fn end(&self, client: &Client) -> Result<(), JobError> {
+        client
+            .execute(
+                "DELETE FROM pgseal.job WHERE work = $1 AND relation = $2 AND columns = $3",
+                &[&self.work, &self.relation, &self.columns],
+            )
+            .await
+            .map_err(doing("does not end the job"))?;
+        // Whoever else uses the table or the schema keeps it; that is no failure of the job.
+        let drop_if_unused = "DO $$ BEGIN
+            LOCK TABLE pgseal.job IN ACCESS EXCLUSIVE MODE NOWAIT;
+            IF NOT EXISTS (SELECT FROM pgseal.job) THEN DROP TABLE pgseal.job; END IF;
+            EXCEPTION WHEN OTHERS THEN NULL; END $$";
+        let _ = client.batch_execute(drop_if_unused).await;
+        let _ = client.batch_execute("DROP SCHEMA pgseal RESTRICT").await;
+        Ok(())
+    }
+}
+
+/// Keeps others from working on a column while this session lasts.
+pub(super) async fn lock(client: &Client, column: &ColumnName) -> Result<(), JobError> {
+    let name = format!("pgseal.job {column}");
+    let row = client
+        .query_one("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0))", &[&name])
+        .await
+        .map_err(doing("does not lock a column"))?;
+    if row.get(0) { Ok(()) } else { Err(JobError::Busy(column.clone())) }
+}
+
+async fn exists(client: &Client) -> Result<bool, JobError> {
+    let row = client
+        .query_one("SELECT pg_catalog.to_regclass('pgseal.job') IS NOT NULL", &[])
+        .await
+        .map_err(doing("does not tell whether it has jobs"))?;
+    Ok(row.get(0))
+}
+
+async fn make(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let there = client.query_one("SELECT pg_catalog.to_regnamespace('pgseal') IS NOT NULL", &[]).await?;
+    // Even IF NOT EXISTS asks for the right to make it.
+    if !there.get::<_, bool>(0) {
+        client.batch_execute("CREATE SCHEMA IF NOT EXISTS pgseal").await?;
+    }
+    client.batch_execute(TABLE).await
+}
+
+fn is_race(error: &tokio_postgres::Error) -> bool {
+    let codes = [
+        SqlState::UNIQUE_VIOLATION,
+        SqlState::UNDEFINED_TABLE,
+        SqlState::INVALID_SCHEMA_NAME,
+        SqlState::DUPLICATE_TABLE,
+        SqlState::DUPLICATE_SCHEMA,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+    ];
+    error.code().is_some_and(|code| codes.contains(code))
+}

@@ -1,0 +1,209 @@
+//! One stored value: what it is, opened, sealed anew.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use super::of_t;
+use crate::catalog::{Class, Storage};
+use crate::crypto::{self, Envelope, EnvelopeError, HEADER_LEN, Header, KeyId, TEXT_PREFIX};
+use crate::datum::{self, DatumError, Format, Input, Purpose, Settings};
+use crate::keyring::{OpenError, SealError, Vault};
+use crate::policy::ColumnState;
+
+/// What becomes of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Sealed values are sealed anew by the active version of their key.
+    Rotate,
+    /// Plaintext is sealed.
+    Encrypt,
+    /// Sealed values become plaintext again.
+    Decrypt,
+}
+
+/// Why a value stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FaultKind {
+    /// It is plaintext, or damaged at its beginning.
+    #[error("it is not a sealed value")]
+    NotSealed,
+    /// Its plaintext would be taken for a sealed value.
+    #[error("its plaintext begins as a sealed value does")]
+    Ambiguous,
+}
+
+/// Why a value cannot be opened, or not be moved. Says nothing of its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(String);
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<OpenError> for Fault {
+    fn from(error: OpenError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<SealError> for Fault {
+    fn from(error: SealError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<EnvelopeError> for Fault {
+    fn from(error: EnvelopeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<FaultKind> for Fault {
+    fn from(kind: FaultKind) -> Self {
+        Self(kind.to_string())
+    }
+}
+
+impl From<DatumError> for Fault {
+    /// The error's own words may quote the value.
+    fn from(_: DatumError) -> Self {
+        Self("it is not a value of the type that the policy declares".to_owned())
+    }
+}
+
+impl Work {
+    /// The command's name, and the job's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotate => "rotate",
+            Self::Encrypt => "encrypt",
+            Self::Decrypt => "decrypt",
+        }
+    }
+
+    /// The SQL condition on table `t` that holds where a column's value is still to be moved; `active` seals.
+    pub(super) fn is_left(self, column: &str, class: &Class, active: KeyId) -> String {
+        let (value, header) = (of_t(column), Header { mode: class.binding.mode, key_id: active }.to_bytes());
+        match (self, class.storage) {
+            (Self::Rotate, Storage::Bytea) => {
+                format!("pg_catalog.substring({value}, 1, {HEADER_LEN}) <> '\\x{}'::bytea", hex(&header))
+            }
+            (Self::Rotate, Storage::Text) => {
+                let mut start = Vec::new();
+                crypto::encode_text(&header, &mut start);
+                let start = String::from_utf8_lossy(&start).into_owned();
+                let other = format!("pg_catalog.left({value}, {}) <> '{start}' COLLATE \"C\"", start.len());
+                match class.state {
+                    ColumnState::Sealed => other,
+                    ColumnState::Migrating => format!("({} AND {other})", is_sealed_text(&value)),
+                }
+            }
+            (Self::Encrypt, _) => format!("(NOT {})", is_sealed_text(&value)),
+            (Self::Decrypt, _) => is_sealed_text(&value),
+        }
+    }
+}
+
+/// Whether a value of text storage is a sealed one; NULL for NULL.
+fn is_sealed_text(value: &str) -> String {
+    format!("(pg_catalog.left({value}, {}) = '{TEXT_PREFIX}' COLLATE \"C\")", TEXT_PREFIX.len())
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Opens and seals for one worker.
+pub(super) struct Values {
+    vault: Vault,
+    settings: Settings,
+    canonical: Zeroizing<Vec<u8>>,
+    envelope: Vec<u8>,
+}
+
+impl Values {
+    pub(super) fn new(vault: Vault) -> Self {
+        let settings = Settings::default();
+        Self { vault, settings, canonical: Zeroizing::default(), envelope: Vec::new() }
+    }
+
+    /// To be called before each batch: its nonces start at a place drawn anew.
+    pub(super) fn begin_batch(&mut self) {
+        self.vault.begin_frame();
+    }
+
+    /// Opens a stored value, keeps what it holds until the next call, and gives the key that had sealed it.
+    pub(super) fn open(&mut self, class: &Class, stored: &[u8]) -> Result<KeyId, Fault> {
+        let envelope = match class.storage {
+            Storage::Bytea => stored,
+            Storage::Text => {
+                self.envelope.clear();
+                crypto::decode_text(stored, &mut self.envelope)?;
+                &*self.envelope
+            }
+        };
+        self.canonical.clear();
+        Ok(self.vault.open(&class.binding, envelope, &mut self.canonical)?)
+    }
+
+    /// The new form of a stored value; `None` if it has it already.
+    pub(super) fn moved(
+        &mut self,
+        work: Work,
+        class: &Arc<Class>,
+        stored: &[u8],
+        now: Instant,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let is_sealed = match class.storage {
+            Storage::Bytea => Envelope::parse(stored).is_ok(),
+            Storage::Text => crypto::looks_like_text_envelope(stored),
+        };
+        match (work, is_sealed) {
+            (Work::Encrypt, true) | (Work::Decrypt, false) => Ok(None),
+            (Work::Encrypt, false) => {
+                self.canonical.clear();
+                let input = Input { source: None, format: Format::Text, bytes: stored };
+                let (ty, settings) = (&class.ty, &self.settings);
+                datum::canonical(input, ty, Purpose::Store, false, settings, &mut self.canonical)?;
+                self.sealed(class, now).map(Some)
+            }
+            (Work::Rotate, false) if class.state == ColumnState::Migrating => Ok(None),
+            (Work::Rotate, false) => Err(FaultKind::NotSealed.into()),
+            (Work::Rotate, true) => {
+                let id = self.open(class, stored)?;
+                if self.vault.keys().active(&class.key) == Some(id) {
+                    return Ok(None);
+                }
+                self.sealed(class, now).map(Some)
+            }
+            (Work::Decrypt, true) => {
+                self.open(class, stored)?;
+                let mut text = Vec::new();
+                datum::write(&self.canonical, &class.ty, Format::Text, &self.settings, &mut text)?;
+                if crypto::looks_like_text_envelope(&text) {
+                    return Err(FaultKind::Ambiguous.into());
+                }
+                Ok(Some(text))
+            }
+        }
+    }
+
+    /// Seals what is kept.
+    fn sealed(&mut self, class: &Class, now: Instant) -> Result<Vec<u8>, Fault> {
+        let mut envelope = Vec::new();
+        self.vault.seal(&class.key, &class.binding, &self.canonical, &mut envelope, now)?;
+        Ok(match class.storage {
+            Storage::Bytea => envelope,
+            Storage::Text => {
+                let mut text = Vec::new();
+                crypto::encode_text(&envelope, &mut text);
+                text
+            }
+        })
+    }
+}
