@@ -15,11 +15,11 @@ use serde_json::json;
 use self::progress::Display;
 use super::database::Database;
 use super::{Exit, block_on};
-use crate::catalog::{Catalog, ColumnName, RelationKind};
+use crate::catalog::{self, Catalog, ColumnName, Grade, RelationKind, Statistics};
 use crate::jobs::{self, ColumnStatus, Estimate, Failure, Job, Limits, Runner, Status, Work, connection};
 use crate::keyring::{self, Entry, Keyring};
 use crate::policy::Policy;
-use crate::sql::{OutputValue, Schema};
+use crate::sql::{Consequence, OutputValue, Schema, SchemaProblem};
 
 /// Where policy, keys and values are.
 #[derive(Debug, Args)]
@@ -98,14 +98,15 @@ struct Ground {
     policy: Policy,
     catalog: Catalog,
     schema: Schema,
+    problems: Vec<SchemaProblem>,
 }
 
 impl Ground {
     async fn new(args: &StoredArgs) -> anyhow::Result<Self> {
         let policy = Policy::load(&args.policy)?;
         let catalog = Database::connect(&args.database).await?.catalog().await?;
-        let (schema, _) = Schema::build(&policy, &catalog);
-        Ok(Self { policy, catalog, schema })
+        let (schema, problems) = Schema::build(&policy, &catalog);
+        Ok(Self { policy, catalog, schema, problems })
     }
 
     fn tables(&self, chosen: &BTreeSet<ColumnName>) -> Vec<jobs::Table> {
@@ -127,6 +128,30 @@ impl Ground {
             })
         };
         views.filter(holds).map(|relation| relation.name.to_string()).collect()
+    }
+
+    /// Prints what stands in the way of encrypted values in the columns; false if nothing does.
+    fn hindered(
+        &self,
+        chosen: &BTreeSet<ColumnName>,
+        args: &MoveArgs,
+        out: &mut impl Write,
+    ) -> anyhow::Result<bool> {
+        let places: BTreeSet<_> =
+            chosen.iter().filter_map(|name| Some(self.policy.column(name)?.place)).collect();
+        let findings = catalog::check(&self.policy, &self.catalog, &Statistics::default());
+        let wrong = findings.into_iter().filter(|finding| finding.grade == Grade::Problem);
+        let of_columns = wrong.filter(|finding| places.contains(&finding.place));
+        let mut messages: Vec<String> = of_columns.map(|finding| finding.message).collect();
+        let tables: BTreeSet<_> = chosen.iter().map(|name| &name.relation).collect();
+        let blocking = self.problems.iter().filter(|problem| {
+            problem.consequence != Consequence::Warning && tables.contains(&problem.relation)
+        });
+        messages.extend(blocking.map(|problem| problem.message.clone()));
+        for message in &messages {
+            writeln!(out, "{}: {message}", args.what)?;
+        }
+        Ok(!messages.is_empty())
     }
 
     /// Columns of the policy that the database does not have, or not as it should.
@@ -307,6 +332,9 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
             rows_per_second: args.rows_per_second,
             lock_wait: Duration::from_millis(args.max_lock_wait.get().into()),
         };
+        if work == Work::Encrypt && ground.hindered(&chosen, args, out)? {
+            return Ok(Exit::Problems);
+        }
         let tables = ground.tables(&chosen);
         let runner = Runner { database: &args.stored.database, work, tables, keys, limits };
         if args.dry_run {

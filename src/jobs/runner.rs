@@ -547,7 +547,8 @@ impl Column {
 
 /// The statement of a batch. Rows that somebody holds, or that are not the versions that were read, stay as they are:
 /// so no plaintext and no old value has to be sent for the comparison. The row of the job is written last, so that
-/// workers wait for each other only when they hold all that they need.
+/// workers wait for each other only when they hold all that they need. (`unnest` of several arrays is a construct of the
+/// grammar and takes no schema.)
 fn statement(table: &Table) -> String {
     let (name, columns) = (&table.name, &table.columns);
     let ty = |storage| match storage {
@@ -565,7 +566,7 @@ fn statement(table: &Table) -> String {
     format!(
         "WITH kept AS MATERIALIZED (
            SELECT t.ctid AS place{names} FROM ONLY {name} t
-           JOIN pg_catalog.unnest($1::text[], $2::text[]{arrays}) AS n (place, version{names})
+           JOIN unnest($1::text[], $2::text[]{arrays}) AS n (place, version{names})
              ON t.ctid = n.place::tid AND t.xmin::text = n.version
            FOR NO KEY UPDATE OF t SKIP LOCKED),
          moved AS (UPDATE ONLY {name} t SET {sets} FROM kept k WHERE t.ctid = k.place RETURNING 1),

@@ -73,7 +73,7 @@ pub enum ColumnState {
     /// All are.
     #[default]
     Sealed,
-    /// Rows may still hold plaintext.
+    /// Rows may still hold plaintext: what does not begin as a sealed value in text form is read as that.
     Migrating,
 }
 
@@ -268,7 +268,7 @@ mode = "fast"
 [table."public.users"]
 a = { mode = "deterministic" }
 b = { type = "text", mode = "ordered", extra = 1 }
-c = { type = "text", state = "migrating" }
+c = { type = "text", mode = "deterministic", state = "migrating" }
 "#,
         );
         let places: Vec<_> =
@@ -282,7 +282,7 @@ c = { type = "text", state = "migrating" }
                 "p.toml:6:5",
                 "p.toml:7:29",
                 "p.toml:7:40",
-                "p.toml:8:30"
+                "p.toml:8:54"
             ],
             "{shown:#?}"
         );
@@ -315,7 +315,8 @@ c = { type = "text", state = "migrating" }
             (column("email = { type = \"text\", mod = \"x\" }"), "p.toml:3:26: unknown key \"mod\" on a column; expected one of type"),
             (column("email = { type = \"text\", mode = \"Random\" }"), "expected \"randomized\" or \"deterministic\" or"),
             (column("email = { type = \"text\", mode = \"ordered\" }"), "not available in this version yet"),
-            (column("email = { type = \"text\", state = \"migrating\" }"), "not available in this version yet"),
+            (column("email = { type = \"date\", state = \"migrating\" }"), "only available for randomized columns of type text"),
+            (column("email = { type = \"text\", context = \"a.b.c\", state = \"migrating\" }"), "no context beside its own"),
             (column("email = { type = \"text\", key = \"a@2\" }"), "is no key's name"),
             (column("email = { type = \"text\", key = \"\" }"), "the name of a data key in the keyring, found nothing"),
             (column("email = { type = \"text\", context = \"public.order.x\" }"), "is written 'public.\"order\".x'"),

@@ -12,7 +12,7 @@ use super::{
 };
 use super::{NameError, parse_identifier, type_name};
 use crate::crypto::Mode;
-use crate::datum::{Family, Type, TypeName};
+use crate::datum::{Base, Family, Type, TypeName};
 
 /// Reads a policy file's text, or tells everything that is wrong in it.
 pub(super) fn read(text: &str) -> Result<Policy, Vec<Problem>> {
@@ -172,7 +172,7 @@ impl Reader<'_> {
         }
         let key = self.key_name(table).unwrap_or_else(|| defaults.key.clone());
         let context = self.context(table).unwrap_or_else(|| name.to_string());
-        let state = self.state(table);
+        let state = self.state(table, ty.as_ref(), mode, &context, name);
         let accept_leakage = table.get("accept_leakage").and_then(|v| self.filled(v, "the reason, in words"));
         let storages = [("bytea", Storage::Bytea), ("text", Storage::Text)];
         let storage = table.get("storage").and_then(|v| self.word(v, &storages)).unwrap_or_default();
@@ -216,15 +216,32 @@ impl Reader<'_> {
         Some((mode, value.span()))
     }
 
-    fn state(&mut self, table: &DeTable<'_>) -> ColumnState {
+    fn state(
+        &mut self,
+        table: &DeTable<'_>,
+        ty: Option<&TypeName>,
+        mode: Mode,
+        context: &str,
+        name: &ColumnName,
+    ) -> ColumnState {
         let Some(value) = table.get("state") else { return ColumnState::Sealed };
         let states = [("sealed", ColumnState::Sealed), ("migrating", ColumnState::Migrating)];
         let state = self.word(value, &states).unwrap_or_default();
-        if state == ColumnState::Migrating {
+        let is_text = ty.is_none_or(|ty| match ty {
+            TypeName::Builtin(ty) => matches!(ty.base, Base::Text | Base::Varchar),
+            TypeName::Named { .. } => false,
+        });
+        if state == ColumnState::Migrating && (!is_text || mode != Mode::Randomized) {
             self.report(
                 value.span(),
-                "state = \"migrating\" is not available in this version yet; \
-                 only columns that hold no plaintext can be sealed",
+                "state = \"migrating\" is only available for randomized columns of type text or varchar in this \
+                 version; others have to hold no plaintext",
+            );
+        } else if state == ColumnState::Migrating && context != name.to_string() {
+            self.report(
+                value.span(),
+                "a column in state = \"migrating\" has no context beside its own: plaintext of it could come into \
+                 columns that hold none",
             );
         }
         state

@@ -189,6 +189,11 @@ impl Builder<'_> {
             return Ok(());
         };
         let storage = storage(name, column, attribute)?;
+        if storage == Storage::Bytea && column.state == policy::ColumnState::Migrating {
+            return Err(format!(
+                "column {name} is bytea in the database, and only a column that stays text can be state = \"migrating\""
+            ));
+        }
         let class = class(table, name, column, self.ty(&column.ty)?, storage);
         if let Some(slot) =
             self.relation_mut(table).and_then(|r| r.columns.iter_mut().find(|c| c.name == name))
