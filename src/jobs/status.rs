@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_value_in_text_form_names_its_key() {
-        let binding = crypto::Binding { mode: Mode::Randomized, family: "text", context: String::new() };
+        let binding =
+            crypto::Binding { mode: Mode::Randomized, family: "text".into(), context: String::new() };
         let class = Class {
             column: "a.b.c".parse().unwrap(),
             ty: crate::datum::Type { base: crate::datum::Base::Text, modifier: -1 },
