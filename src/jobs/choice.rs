@@ -64,7 +64,7 @@ mod tests {
 key = "main"
 [table."public.users"]
 email = { type = "text" }
-"Name" = { type = "text", key = "names" }
+'"Name"' = { type = "text", key = "names" }
 [table."public.both"]
 x = { type = "text" }
 [table."other.both"]
