@@ -65,9 +65,9 @@ key = "main"
 [table."public.users"]
 email = { type = "text" }
 '"Name"' = { type = "text", key = "names" }
-[table."public.both"]
+[table."public.twin"]
 x = { type = "text" }
-[table."other.both"]
+[table."other.twin"]
 x = { type = "text" }
 [table."public.names"]
 y = { type = "text" }
@@ -82,11 +82,11 @@ y = { type = "text" }
             ("users.email", "public.users.email"),
             ("public.users.email", "public.users.email"),
             ("users.\"Name\"", "public.users.\"Name\""),
-            ("other.both", "other.both.x"),
-            ("main", "other.both.x public.both.x public.names.y public.users.email"),
+            ("other.twin", "other.twin.x"),
+            ("main", "other.twin.x public.names.y public.twin.x public.users.email"),
             (
-                "both",
-                "both may mean the table other.both or the table public.both: write the whole name, schema first",
+                "twin",
+                "twin may mean the table other.twin or the table public.twin: write the whole name, schema first",
             ),
             (
                 "names",
