@@ -350,6 +350,13 @@ fn a_text_column_is_encrypted_beside_its_application_and_made_plaintext_again() 
     let select = "SELECT id, body FROM letters ORDER BY id";
     assert_eq!(client.rows(select), before, "plaintext is read");
     assert_eq!(client.query("SELECT id FROM letters WHERE body = 'canary'")[0].sqlstate(), "0A000");
+    let copied = client.run("COPY (SELECT body FROM letters WHERE id < 3 ORDER BY id) TO STDOUT");
+    let copied: Vec<u8> = copied.iter().filter(|f| f.tag == b'd').flat_map(|f| f.body.clone()).collect();
+    assert_eq!(String::from_utf8(copied).unwrap(), "canary é 0\ncanary é 1\ncanary é 2\n");
+    let extended = client.extended("SELECT body FROM letters WHERE id = $1", &[Some(b"2")]);
+    assert!(
+        extended.iter().any(|f| f.tag == b'D' && f.values()[0].as_deref() == Some("canary é 2".as_bytes()))
+    );
     client.run("UPDATE letters SET body = 'canary new' WHERE id = 3");
     assert!(direct.value("SELECT body FROM letters WHERE id = 3").unwrap().starts_with("pgs1."));
     assert_eq!(site.keys_of("public.letters.body").1, 48);

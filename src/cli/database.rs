@@ -10,8 +10,8 @@ use crate::catalog::{
 use crate::jobs::connection;
 use crate::policy::quote_ident;
 
-/// What this program's own statements end with, so that they are known where statements are counted.
-pub(super) const MARK: &str = "/* pgseal */";
+/// What this program's own statements end with.
+pub(super) use crate::jobs::MARK;
 
 /// How many values of a column are looked at.
 const SAMPLE: u32 = 1000;

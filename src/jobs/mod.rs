@@ -38,6 +38,9 @@ pub use table::{Column, Table, tables};
 pub use value::{Fault, Work};
 pub use verify::{Verified, verify};
 
+/// What this program's own statements end with, so that they are known where statements are counted.
+pub const MARK: &str = "/* pgseal */";
+
 /// A value that cannot be opened, or not be moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

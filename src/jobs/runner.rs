@@ -19,7 +19,7 @@ use super::table::{Order, Table};
 use super::value::{Values, Work};
 use super::verify::{FAILURES_KEPT, Verified, verify_where};
 use super::walk::{Position, Stored, Walk};
-use super::{Failure, JobError, doing, of_t};
+use super::{Failure, JobError, MARK, doing, of_t};
 use crate::catalog::Storage;
 use crate::crypto::{KeyId, Mode};
 use crate::datum::Base;
@@ -193,7 +193,9 @@ impl Runner<'_> {
                 "SET row_security = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
                  SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
                  SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1;
-                 SET bytea_output = 'hex'",
+                 SET bytea_output = 'hex';
+                 SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+                 WHERE name = 'idle_session_timeout'",
             )
             .await
             .map_err(doing("refuses a setting"))?;
@@ -573,7 +575,7 @@ fn statement(table: &Table) -> String {
          marked AS (UPDATE pgseal.job SET reached = COALESCE($6::text[], reached), done = greatest(done, $7::bigint),
              moved = pg_catalog.now()
            WHERE work = $3::text AND relation = $4::text AND columns = $5::text[] RETURNING 1)
-         SELECT (SELECT pg_catalog.count(*) FROM moved), (SELECT pg_catalog.count(*) FROM marked)"
+         SELECT (SELECT pg_catalog.count(*) FROM moved), (SELECT pg_catalog.count(*) FROM marked) {MARK}"
     )
 }
 

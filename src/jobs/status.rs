@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::record::{self, Job};
 use super::value::hex;
-use super::{JobError, doing, of_t};
+use super::{JobError, MARK, doing, of_t};
 use crate::catalog::{Catalog, Class, ColumnName, RelationKind, Storage};
 use crate::crypto::{self, HEADER_LEN, Header, KeyId, Mode, TEXT_PREFIX};
 use crate::sql::{OutputValue, Schema};
@@ -73,7 +73,7 @@ async fn column(client: &Client, name: &ColumnName, class: &Class) -> Result<Col
     let (table, value) = (&name.relation, of_t(&name.column));
     let start = beginning(&value, class);
     let sql = format!(
-        "SELECT {start}, pg_catalog.count(*) FROM {table} t WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY 1"
+        "SELECT {start}, pg_catalog.count(*) FROM {table} t WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY 1 {MARK}"
     );
     let rows = client.query(&sql, &[]).await.map_err(doing("does not count the rows of a column"))?;
     let mut counted = ColumnStatus {

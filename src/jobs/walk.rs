@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::table::{Order, Table};
-use super::{JobError, doing, of_t};
+use super::{JobError, MARK, doing, of_t};
 use crate::catalog::Storage;
 
 /// Blocks that are read at once of a table without a primary key: some thousand rows of usual size.
@@ -57,8 +57,10 @@ impl Walk<'_> {
 
     /// How many values meet a condition.
     pub(super) async fn count(&self, client: &Client) -> Result<u64, JobError> {
-        let sql =
-            format!("SELECT pg_catalog.count(*) FROM ONLY {} t WHERE {}", self.table.name, self.condition);
+        let sql = format!(
+            "SELECT pg_catalog.count(*) FROM ONLY {} t WHERE {} {MARK}",
+            self.table.name, self.condition
+        );
         let row = client.query_one(&sql, &[]).await.map_err(doing("does not count rows"))?;
         Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
     }
@@ -72,7 +74,7 @@ impl Walk<'_> {
             }
             Order::Blocks => (String::new(), 0),
         };
-        let sql = format!("{} ORDER BY pg_catalog.random() LIMIT {rows}", self.select(&key));
+        let sql = format!("{} ORDER BY pg_catalog.random() LIMIT {rows} {MARK}", self.select(&key));
         let found = client.query(&sql, &[]).await.map_err(doing("does not give a sample of rows"))?;
         found.iter().map(|row| self.stored(row, keys)).collect()
     }
@@ -93,7 +95,7 @@ impl Walk<'_> {
             let behind = list(&|i, (_, ty)| format!("${}::text::{ty}", i + 1));
             let _ = write!(sql, " AND ROW({key}) > ROW({behind})");
         }
-        let _ = write!(sql, " ORDER BY {key} LIMIT {}", self.batch);
+        let _ = write!(sql, " ORDER BY {key} LIMIT {} {MARK}", self.batch);
         let parameters: Vec<&(dyn ToSql + Sync)> =
             from.iter().flatten().map(|part| part as &(dyn ToSql + Sync)).collect();
         let found = client.query(&sql, &parameters).await.map_err(doing("does not give the next rows"))?;
@@ -116,7 +118,7 @@ impl Walk<'_> {
         let mut rows = Vec::new();
         while rows.is_empty() && block < blocks {
             let (from, to) = (format!("({block},0)"), format!("({},0)", block + BLOCKS));
-            let sql = self.select("") + " AND t.ctid >= $1::text::tid AND t.ctid < $2::text::tid";
+            let sql = self.select("") + " AND t.ctid >= $1::text::tid AND t.ctid < $2::text::tid " + MARK;
             let found =
                 client.query(&sql, &[&from, &to]).await.map_err(doing("does not give the next rows"))?;
             rows = found.iter().map(|row| self.stored(row, 0)).collect::<Result<_, _>>()?;

@@ -316,6 +316,10 @@ c = { type = "text", mode = "deterministic", state = "migrating" }
             (column("email = { type = \"text\", mode = \"Random\" }"), "expected \"randomized\" or \"deterministic\" or"),
             (column("email = { type = \"text\", mode = \"ordered\" }"), "not available in this version yet"),
             (column("email = { type = \"date\", state = \"migrating\" }"), "only available for randomized columns of type text"),
+            (
+                column("a = { type = \"text\", state = \"migrating\" }\nb = { type = \"text\", context = \"public.users.a\" }"),
+                "p.toml:4:1: public.users.b shares the context public.users.a with public.users.a (line 3), but differs in state",
+            ),
             (column("email = { type = \"text\", context = \"a.b.c\", state = \"migrating\" }"), "no context beside its own"),
             (column("email = { type = \"text\", key = \"a@2\" }"), "is no key's name"),
             (column("email = { type = \"text\", key = \"\" }"), "the name of a data key in the keyring, found nothing"),

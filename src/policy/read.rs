@@ -329,6 +329,10 @@ impl Reader<'_> {
             if column.key != other.key {
                 differences.push(format!("key ({} and {})", column.key, other.key));
             }
+            // Plaintext of the one could be copied into the other.
+            if column.state != other.state {
+                differences.push("state".to_owned());
+            }
             if family(&column.ty) != family(&other.ty) {
                 differences.push(format!(
                     "type family ({} and {})",
