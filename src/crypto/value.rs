@@ -7,10 +7,6 @@ use super::{
 use crate::secret::Secret;
 
 /// The ciphers of one data key for one binding, and the associated data that goes with them.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "few are kept, each in its map; a box would be one more step to a value's key"
-)]
 pub enum ValueKey {
     /// Mode `randomized`.
     Randomized(RandomizedKey),
@@ -23,16 +19,15 @@ impl ValueKey {
     pub fn derive(key: &Secret<32>, key_id: KeyId, binding: &Binding) -> Option<Self> {
         let Binding { mode, family, context } = binding;
         let header = Header { mode: *mode, key_id }.to_bytes();
-        // Header and context.
-        let associated_data: Box<[u8]> = [&header, context.as_bytes()].concat().into();
+        let associated_data = [&header, context.as_bytes()].concat().into();
         match mode {
             Mode::Randomized => {
                 let xaes = Xaes::new(&derive(key, Purpose::Seal, family, context));
                 Some(Self::Randomized(RandomizedKey { xaes, header, associated_data }))
             }
             Mode::Deterministic => {
-                let siv = Siv::new(&derive(key, Purpose::Siv, family, context), &[&associated_data]);
-                Some(Self::Deterministic(DeterministicKey { siv, header }))
+                let siv = Siv::new(&derive(key, Purpose::Siv, family, context));
+                Some(Self::Deterministic(DeterministicKey { siv, header, associated_data }))
             }
             Mode::Ordered => None,
         }
@@ -91,24 +86,31 @@ impl RandomizedKey {
 pub struct DeterministicKey {
     siv: Siv,
     header: [u8; HEADER_LEN],
+    /// Header and context.
+    associated_data: Box<[u8]>,
 }
 
 impl DeterministicKey {
     /// Appends an envelope to `out`: always the same one for the same value.
-    pub fn seal(&self, canonical: &[u8], out: &mut Vec<u8>) {
-        // Room for the last block, which is cut to the value's length.
-        out.reserve(HEADER_LEN + 16 + canonical.len() + 16);
+    ///
+    /// # Errors
+    /// A fault of ours; `out` is then as it was.
+    pub fn seal(&mut self, canonical: &[u8], out: &mut Vec<u8>) -> Result<(), CipherFault> {
+        let start = out.len();
+        out.reserve(HEADER_LEN + 16 + canonical.len());
         out.extend_from_slice(&self.header);
-        self.siv.seal(canonical, out);
+        self.siv.seal(&[&self.associated_data], canonical, out).inspect_err(|_| out.truncate(start))
     }
 
     /// Appends the canonical bytes to `out`.
     ///
     /// # Errors
     /// The body was not sealed by this key for this binding; `out` is then as it was.
-    pub fn open(&self, body: &Body<'_>, out: &mut Vec<u8>) -> Result<(), NotAuthentic> {
+    pub fn open(&mut self, body: &Body<'_>, out: &mut Vec<u8>) -> Result<(), NotAuthentic> {
         match body {
-            Body::Deterministic { iv, ciphertext } => self.siv.open(iv, ciphertext, out),
+            Body::Deterministic { iv, ciphertext } => {
+                self.siv.open(&[&self.associated_data], iv, ciphertext, out)
+            }
             Body::Randomized { .. } | Body::Ordered(_) => Err(NotAuthentic),
         }
     }

@@ -111,7 +111,7 @@ impl Subkey {
 }
 
 /// Doubling in GF(2^128) as CMAC does it, in constant time.
-pub(super) fn double(block: u128) -> u128 {
+fn double(block: u128) -> u128 {
     (block << 1) ^ ((block >> 127) * 0x87)
 }
 

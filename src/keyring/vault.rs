@@ -134,8 +134,8 @@ impl Vault {
         }
         let derived = derived(&mut self.derived, &mut self.next_serial, &self.keys, id, binding)
             .ok_or(SealError::OrderedNotSupported)?;
-        match &derived.key {
-            ValueKey::Deterministic(key) => key.seal(canonical, out),
+        match &mut derived.key {
+            ValueKey::Deterministic(key) => key.seal(canonical, out)?,
             ValueKey::Randomized(key) => {
                 let sealer = match &mut derived.sealer {
                     Some(sealer) if sealer.is_fresh(now) => sealer,
@@ -169,7 +169,7 @@ impl Vault {
         }
         let derived = derived(&mut self.derived, &mut self.next_serial, &self.keys, id, binding)
             .ok_or_else(|| self.keys.absence(id))?;
-        let opened = match (&derived.key, &body) {
+        let opened = match (&mut derived.key, &body) {
             (ValueKey::Randomized(key), Body::Randomized { prefix, .. }) => {
                 key.open(opener(&mut self.openers, derived.serial, key, prefix), &body, out)
             }
