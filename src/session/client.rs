@@ -187,7 +187,7 @@ impl Session {
                     Err(error) => self.refuse(Refused::Query, stand_in(Kind::Query, error, "value"), tools),
                     Ok((edited, positions)) => {
                         tools.metrics.rewritten.increment(1);
-                        self.knowledge.apply(plan.effects);
+                        self.knowledge.apply_to_protected(plan.effects);
                         self.has_hidden_names |= hides_names(plan.effects);
                         frontend::write_query(&mut self.to_server, edited.as_bytes());
                         let mut entry = Pending::client(Kind::Query);
@@ -406,7 +406,10 @@ impl Session {
         entry.first = self.executes == 0;
         self.executes += 1;
         if let Some(portal) = self.portals.get(execute.portal) {
-            self.knowledge.apply(portal.prepared.effects);
+            match &portal.prepared.plan {
+                Some(_) => self.knowledge.apply_to_protected(portal.prepared.effects),
+                None => self.knowledge.apply(portal.prepared.effects),
+            }
             self.has_hidden_names |= hides_names(portal.prepared.effects);
             entry.prepared = Some(portal.prepared.clone());
             entry.formats = portal.result_formats.clone();

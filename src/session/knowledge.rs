@@ -87,6 +87,8 @@ pub(super) struct Knowledge {
     changed_names: bool,
     /// The same for the catalog.
     changed_catalog: bool,
+    /// What protected relations there are may have been changed, so other sessions are told when it has been.
+    announces: bool,
     flight: Option<Flight>,
     /// A flight failed in the middle of a pipeline, and the statement that waits for it was told so.
     answered: bool,
@@ -119,6 +121,9 @@ pub(super) enum Readiness {
     /// Not at all, for this reason.
     Refused(ClientError),
 }
+
+/// ReadyForQuery outside a transaction block.
+const READY: &[u8] = b"Z\0\0\0\x05I";
 
 /// The row of the session's own settings, among a flight's queries.
 const FACTS: usize = usize::MAX;
@@ -175,6 +180,12 @@ impl Knowledge {
         if effects.transaction_end {
             self.undo();
         }
+    }
+
+    /// Notes that a statement which defines something protected is being sent.
+    pub(super) fn apply_to_protected(&mut self, effects: Effects) {
+        self.apply(effects);
+        self.announces |= effects.catalog;
     }
 
     /// A transaction ends, or part of it is rolled back: what it changed may be as it was.
@@ -400,8 +411,31 @@ impl Session {
         true
     }
 
+    /// Reads the catalog at the end of a transaction that has changed what is protected, before the client is told: the
+    /// answer is held back, so that by then every session of this process knows. True if it is.
+    pub(super) fn announce(&mut self, tools: &mut Tools<'_>) -> bool {
+        let quiet = self.queue.is_empty() && !self.unsynced && self.knowledge.flight.is_none();
+        if !std::mem::take(&mut self.knowledge.announces) || !self.knowledge.schema_dirty || !quiet {
+            return false;
+        }
+        self.begin_flight(true, tools);
+        self.holds_ready = true;
+        true
+    }
+
     /// All replies of a flight are in.
     pub(super) fn end_flight(&mut self) -> Result<(), End> {
+        let ended = self.flight_is_in();
+        if std::mem::take(&mut self.holds_ready) {
+            // No statement waits for it: the next one that needs it reads what could not be read.
+            self.knowledge.failed = None;
+            self.knowledge.just_read = false;
+            self.to_client.extend_from_slice(READY);
+        }
+        ended
+    }
+
+    fn flight_is_in(&mut self) -> Result<(), End> {
         let flight = self.knowledge.flight.take().ok_or_else(|| out_of_step("reply"))?;
         if let Some(error) = flight.error {
             self.knowledge.failed = Some(error);

@@ -211,6 +211,8 @@ pub struct Session {
     refused_names: HashSet<String>,
     /// A statement that was not understood may have given names.
     has_hidden_names: bool,
+    /// The client is told that the server is ready when the catalog has been read.
+    holds_ready: bool,
     knowledge: Knowledge,
     settings: Settings,
     utf8: bool,
@@ -252,6 +254,7 @@ impl Session {
             portals: HashMap::new(),
             refused_names: HashSet::new(),
             has_hidden_names: false,
+            holds_ready: false,
             knowledge: Knowledge::default(),
             settings: Settings::default(),
             utf8: true,

@@ -149,7 +149,7 @@ impl Session {
                 return Ok(());
             }
             b'E' => return self.error(body, frame, tools),
-            b'Z' => return self.ready(body, frame),
+            b'Z' => return self.ready(body, frame, tools),
             _ => {}
         }
         let entry = self.queue.front().ok_or_else(|| out_of_step("reply that nobody waits for"))?;
@@ -470,7 +470,7 @@ impl Session {
         }
     }
 
-    fn ready(&mut self, body: &[u8], frame: &[u8]) -> Result<(), End> {
+    fn ready(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
         let status = TransactionStatus::read(body).map_err(broken)?;
         let entry = self.queue.pop().ok_or_else(|| out_of_step("ReadyForQuery that nobody waits for"))?;
         if !matches!(entry.kind, Kind::Query | Kind::Sync | Kind::FunctionCall) {
@@ -504,7 +504,9 @@ impl Session {
                 }
             }
         }
-        self.to_client.extend_from_slice(frame);
+        if status != TransactionStatus::Idle || !self.announce(tools) {
+            self.to_client.extend_from_slice(frame);
+        }
         Ok(())
     }
 }

@@ -136,3 +136,27 @@ fn refused(pair: &mut Pair, statements: &[&str]) {
         assert!(error.field(b'H').is_some() && error.field(b'P').is_some(), "{sql}: {error:?}");
     }
 }
+
+#[test]
+fn what_one_session_protects_is_protected_in_every_other_once_it_is_told() {
+    let mut pair = Pair::start(Cluster::shared(), "others");
+    let (mut one, mut other) = (pair.through(), pair.through());
+    one.run(PEOPLE);
+    one.run("CREATE TABLE x (id int, email text)");
+    other.run("INSERT INTO x VALUES (1, 'in clear')");
+    other.run("SELECT email FROM people");
+    for texts in [
+        &["DROP TABLE x; CREATE TABLE x () INHERITS (people)"][..],
+        &["DROP TABLE x", "CREATE TABLE x () INHERITS (people)"],
+        &["BEGIN", "DROP TABLE x", "CREATE TABLE x () INHERITS (people)", "COMMIT"],
+    ] {
+        texts.iter().for_each(|text| drop(one.run(text)));
+        // Nothing follows in the session that made it, which may even be gone.
+        other.run("INSERT INTO x (id, email) VALUES (2, 'canary')");
+        let stored = pair.direct.value("SELECT encode(email, 'hex') FROM x WHERE id = 2").unwrap();
+        assert!(stored.starts_with("e511"), "{stored}");
+        assert_eq!(other.value("SELECT email FROM x WHERE id = 2").as_deref(), Some("canary"));
+        other.run("DROP TABLE x; CREATE TABLE x (id int, email text)");
+        other.run("INSERT INTO x VALUES (1, 'in clear')");
+    }
+}

@@ -76,6 +76,11 @@ impl Pair {
         }
     }
 
+    /// Another session through the proxy.
+    pub(crate) fn through(&self) -> RawClient {
+        self.proxy.connect(&self.sealed_database)
+    }
+
     /// Both answers to each statement have to be the same.
     pub(crate) fn same(&mut self, how: How, statements: &[&str]) {
         let mut wrong = String::new();
