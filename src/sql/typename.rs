@@ -43,6 +43,9 @@ pub(super) const INT2: Oid = 21;
 pub(super) const NUMERIC: Oid = 1700;
 pub(super) const FLOAT4: Oid = 700;
 pub(super) const FLOAT8: Oid = 701;
+pub(super) const DATE: Oid = 1082;
+pub(super) const TIMESTAMP: Oid = 1114;
+pub(super) const TIMESTAMPTZ: Oid = 1184;
 
 /// The types that can be sealed, as pg_catalog names them, with the object ids of their arrays.
 const TYPES: [(&str, Oid, Oid); 22] = [

@@ -398,6 +398,18 @@ $1 = a
 $2 = b
 => same
 
+UPDATE kinds SET i8 = v.x FROM (VALUES (1, '4000000000'), (2, 2), (3, 4000000000)) AS v(id, x) WHERE v.id = kinds.id
+=> same
+
+UPDATE kinds SET d = v.x FROM (VALUES (1, '2001-02-03'), (2, date '2002-02-03'), (3, NULL)) AS v(id, x) WHERE v.id = kinds.id
+=> same
+
+UPDATE kinds SET f8 = v.x FROM (VALUES (1, '1.5'), (2, 2), (3, 2.25)) AS v(id, x) WHERE v.id = kinds.id
+=> same
+
+UPDATE kinds SET i8 = CASE id WHEN 1 THEN 7 WHEN 2 THEN 4000000000 ELSE '4000000001' END
+=> same
+
 UPDATE people SET email = v.email::text FROM (VALUES (1, $1), (2, $2)) AS v(id, email) WHERE v.id = people.id
 $1 = a
 $2 = b

@@ -8,7 +8,8 @@ use crate::sql::analysis::{Analyzer, Cast, Constant, ConstantKind};
 use crate::sql::edits::links::Links;
 use crate::sql::lex::{self, Number};
 use crate::sql::typename::{
-    self, BOOL, BPCHAR, FLOAT4, FLOAT8, INT2, INT4, INT8, Modifier, NUMERIC, TEXT, VARCHAR,
+    self, BOOL, BPCHAR, DATE, FLOAT4, FLOAT8, INT2, INT4, INT8, Modifier, NUMERIC, TEXT, TIMESTAMP,
+    TIMESTAMPTZ, VARCHAR,
 };
 use crate::sql::types::{Ty, Var};
 
@@ -131,12 +132,19 @@ impl Analyzer<'_> {
         (ty.oid() == oid).then_some(ty)
     }
 
-    /// The first type that is known of each group of constants.
+    /// The type that each group of constants takes, of those that are known in it.
     fn group_types(&self, constants: &[Constant], all: &[Outcome]) -> HashMap<Var, Oid> {
         let mut types = HashMap::new();
         for (constant, written) in constants.iter().zip(all) {
             if let (Ty::Var(var), Ok(Written { ty: Some(ty), .. })) = (&constant.ty, written) {
-                types.entry(self.inference.root(*var)).or_insert(*ty);
+                types
+                    .entry(self.inference.root(*var))
+                    .and_modify(|known| {
+                        if widens(*known, *ty) {
+                            *known = *ty;
+                        }
+                    })
+                    .or_insert(*ty);
             }
         }
         types
@@ -279,4 +287,15 @@ impl Analyzer<'_> {
             lex::identifier(last, self.text)
         })
     }
+}
+
+/// Whether a type gives way to another one that stands behind it in VALUES, CASE or a set operation: it is converted to
+/// that one implicitly, and not the other way round.
+///
+/// <https://www.postgresql.org/docs/current/typeconv-union-case.html>
+fn widens(known: Oid, next: Oid) -> bool {
+    const LADDERS: [&[Oid]; 2] =
+        [&[INT2, INT4, INT8, NUMERIC, FLOAT4, FLOAT8], &[DATE, TIMESTAMP, TIMESTAMPTZ]];
+    let rung = |ladder: &[Oid], oid| ladder.iter().position(|rung| *rung == oid);
+    LADDERS.iter().any(|ladder| rung(ladder, known).is_some_and(|from| rung(ladder, next) > Some(from)))
 }
