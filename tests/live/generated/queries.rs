@@ -303,7 +303,10 @@ impl Dice {
                     1 => format!("lead({column}, 1, {}) OVER (ORDER BY {alias}.id)", self.constant(ty)),
                     2 => format!("first_value({column}) OVER (ORDER BY {alias}.id)"),
                     3 => format!("count(*) OVER (PARTITION BY {column})"),
-                    4 => format!("(SELECT array_agg({column} ORDER BY {alias}.id) FROM {from})"),
+                    // In binary, an array bears its elements' object id, which differs between two databases' enums.
+                    4 if ty != Mood => {
+                        format!("(SELECT array_agg({column} ORDER BY {alias}.id) FROM {from})")
+                    }
                     _ => format!("row_number() OVER (ORDER BY {alias}.id)"),
                 };
                 (format!("SELECT {alias}.id, {window} FROM {from} ORDER BY {alias}.id"), true)
