@@ -287,3 +287,18 @@ fn keys_are_wrapped_anew_exported_and_imported() {
     assert!(list.contains(&format!("default@2  retiring  id {id}")), "{list}");
     assert_eq!(site.keys(&["list"]).1, before);
 }
+
+#[test]
+fn a_login_that_may_make_no_schema_reports_in_the_one_that_is_there() {
+    let cluster = Cluster::start();
+    let database = cluster.database("app");
+    let mut direct = cluster.connect(&database);
+    direct.run("CREATE ROLE reporter LOGIN; CREATE SCHEMA pgseal AUTHORIZATION reporter");
+    let url = cluster.url(&database).replace("postgres@", "reporter@");
+    let _proxy = Proxy::start_with(cluster.address(), POLICY, &[("PGSEAL_DATABASE", &url)]);
+    let start = Instant::now();
+    while direct.query("SELECT 1 FROM pgseal.proxy").iter().all(|frame| frame.tag != b'D') {
+        assert!(start.elapsed() < Duration::from_secs(20), "the proxy does not report");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

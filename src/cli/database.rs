@@ -7,7 +7,7 @@ use crate::catalog::{
     Catalog, ColumnName, EPILOGUE, Loader, PROLOGUE, QUERIES, RelationName, SESSION_QUERY, SessionFacts,
     Statistics,
 };
-use crate::jobs::connection;
+use crate::jobs::{connection, schema};
 use crate::policy::quote_ident;
 
 /// What this program's own statements end with.
@@ -133,6 +133,15 @@ impl Database {
             self.rows(statement).await?;
         }
         Ok(())
+    }
+
+    /// Makes a table of schema `pgseal`. Whoever starts at the same time may make it first, so it is tried again.
+    pub(super) async fn make(&self, table: &str) -> anyhow::Result<()> {
+        let made = match schema::make(&self.0, table).await {
+            Err(error) if schema::is_race(&error) => schema::make(&self.0, table).await,
+            made => made,
+        };
+        made.context("the database makes no table in schema pgseal")
     }
 
     /// The rows of a query, in text format.

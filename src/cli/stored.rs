@@ -14,6 +14,7 @@ use serde_json::json;
 
 use self::progress::Display;
 use super::database::Database;
+use super::keys::fleet::{self, Proxy};
 use super::{Exit, block_on};
 use crate::catalog::{self, Catalog, ColumnName, Grade, RelationKind, Statistics};
 use crate::jobs::{self, ColumnStatus, Estimate, Failure, Job, Limits, Runner, Status, Work, connection};
@@ -169,7 +170,7 @@ pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<
     let ring = Keyring::read(&args.stored.keyring)?;
     let (status, absent, proxies) = block_on(async {
         let ground = Ground::new(&args.stored).await?;
-        let proxies = proxies(&Database::connect(&args.stored.database).await?).await?;
+        let proxies = fleet::proxies(&Database::connect(&args.stored.database).await?).await?;
         let client = connection::connect(&args.stored.database).await?;
         let all = ground.policy.columns().map(|(name, _)| name).collect();
         let status = jobs::status(&client, &ground.schema, &ground.catalog).await?;
@@ -179,6 +180,7 @@ pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<
         let columns: Vec<_> = status.columns.iter().map(column_json).collect();
         let keys: Vec<_> = ring.keys.iter().map(key_json).collect();
         let jobs: Vec<_> = status.jobs.iter().map(job_json).collect();
+        let proxies: Vec<_> = proxies.iter().map(proxy_json).collect();
         let all = json!({ "columns": columns, "keys": keys, "jobs": jobs, "proxies": proxies });
         writeln!(out, "{all}")?;
     } else {
@@ -187,44 +189,15 @@ pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<
             writeln!(out, "\nproxies")?;
         }
         for proxy in proxies {
-            let part = |name| proxy.get(name).map_or_else(String::new, ToString::to_string);
-            let (id, host, age, keys) = (part("id"), part("host"), part("seconds_ago"), part("keys"));
-            writeln!(out, "  {id} on {host}, heard of {age} s ago, keys {keys}")?;
+            let Proxy { id, host, age, keys, .. } = proxy;
+            let keys: Vec<_> = keys.iter().map(|(id, state)| format!("{id} ({state})")).collect();
+            writeln!(out, "  {id} on {host}, heard of {age} s ago, keys {}", keys.join(", "))?;
         }
         for column in absent {
             writeln!(out, "\ncolumn {column} is not in the database, or cannot hold encrypted values")?;
         }
     }
     Ok(Exit::Success)
-}
-
-/// What the proxies report of themselves.
-async fn proxies(database: &Database) -> anyhow::Result<Vec<serde_json::Value>> {
-    let there = database.rows("SELECT pg_catalog.to_regclass('pgseal.proxy')").await?;
-    if there.first().and_then(|row| row.get(0)).is_none() {
-        return Ok(Vec::new());
-    }
-    let rows = database
-        .rows(
-            "SELECT id, host, process, version, \
-             pg_catalog.floor(extract(epoch FROM pg_catalog.now() - seen))::bigint, \
-             pg_catalog.array_to_string(keys, ' ') FROM pgseal.proxy ORDER BY host, process",
-        )
-        .await?;
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<i64>().ok());
-    let proxy = |row: &tokio_postgres::SimpleQueryRow| {
-        let keys: BTreeMap<&str, &str> =
-            row.get(5).unwrap_or_default().split(' ').filter_map(|key| key.split_once(':')).collect();
-        json!({
-            "id": row.get(0),
-            "host": row.get(1),
-            "process": number(row.get(2)),
-            "version": row.get(3),
-            "seconds_ago": number(row.get(4)),
-            "keys": keys,
-        })
-    };
-    Ok(rows.iter().map(proxy).collect())
 }
 
 fn column_json(column: &ColumnStatus) -> serde_json::Value {
@@ -245,6 +218,17 @@ fn key_json(key: &Entry) -> serde_json::Value {
         "state": key.state.as_str(),
         "created": key.created.to_string(),
         "since": key.since.to_string(),
+    })
+}
+
+fn proxy_json(proxy: &Proxy) -> serde_json::Value {
+    json!({
+        "id": proxy.id,
+        "host": proxy.host,
+        "process": proxy.process,
+        "version": proxy.version,
+        "seconds_ago": proxy.age,
+        "keys": proxy.keys,
     })
 }
 

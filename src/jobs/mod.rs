@@ -9,6 +9,7 @@
 //! | `status` | rows per key, counted by the server |
 //! | `walk` | reading a table piece by piece |
 //! | `runner` | moving values, batch by batch, by several workers |
+//! | `schema` | what there is in schema `pgseal`, made on demand |
 //! | `record` | how far a job is, in the database |
 //! | `verify` | opening every value |
 //!
@@ -23,6 +24,7 @@ mod choice;
 pub mod connection;
 mod record;
 mod runner;
+pub mod schema;
 mod status;
 mod table;
 mod value;

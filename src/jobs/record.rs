@@ -5,7 +5,7 @@ use tokio_postgres::error::SqlState;
 
 use super::table::Table;
 use super::walk::Position;
-use super::{JobError, Work, doing};
+use super::{JobError, Work, doing, schema};
 use crate::catalog::ColumnName;
 
 /// Made on demand, and dropped when the last job has ended.
@@ -89,7 +89,7 @@ impl Record {
     pub(super) async fn begin(&self, client: &Client, target: &str, total: u64) -> Result<Begun, JobError> {
         let total = i64::try_from(total).unwrap_or(i64::MAX);
         for attempt in 1.. {
-            let made = if exists(client).await? { Ok(()) } else { make(client).await };
+            let made = if exists(client).await? { Ok(()) } else { schema::make(client, TABLE).await };
             let begun = match made {
                 Ok(()) => self.insert(client, target, total).await,
                 Err(error) => Err(error),
@@ -97,7 +97,7 @@ impl Record {
             match begun {
                 Ok(begun) => return Ok(begun),
                 // Another command makes or drops it at this moment.
-                Err(error) if attempt < TRIES && is_race(&error) => {}
+                Err(error) if attempt < TRIES && schema::is_race(&error) => {}
                 Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
                     return Err(JobError::NoSchema);
                 }
@@ -178,26 +178,4 @@ async fn exists(client: &Client) -> Result<bool, JobError> {
         .await
         .map_err(doing("does not tell whether it has jobs"))?;
     Ok(row.get(0))
-}
-
-async fn make(client: &Client) -> Result<(), tokio_postgres::Error> {
-    let there = client.query_one("SELECT pg_catalog.to_regnamespace('pgseal') IS NOT NULL", &[]).await?;
-    // Even IF NOT EXISTS asks for the right to make it.
-    if !there.get::<_, bool>(0) {
-        client.batch_execute("CREATE SCHEMA IF NOT EXISTS pgseal").await?;
-    }
-    client.batch_execute(TABLE).await
-}
-
-fn is_race(error: &tokio_postgres::Error) -> bool {
-    let codes = [
-        SqlState::UNIQUE_VIOLATION,
-        SqlState::UNDEFINED_TABLE,
-        SqlState::INVALID_SCHEMA_NAME,
-        SqlState::DUPLICATE_TABLE,
-        SqlState::DUPLICATE_SCHEMA,
-        SqlState::LOCK_NOT_AVAILABLE,
-        SqlState::T_R_DEADLOCK_DETECTED,
-    ];
-    error.code().is_some_and(|code| codes.contains(code))
 }

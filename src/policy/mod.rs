@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use name::{ColumnName, NameError, RelationName, parse_identifier, quote_ident};
+pub use name::{ColumnName, NameError, RelationName, parse_identifier, quote_ident, quote_literal};
 
 use crate::crypto::Mode;
 use crate::datum::TypeName;

@@ -94,6 +94,11 @@ pub fn quote_ident(identifier: &str) -> String {
     }
 }
 
+/// A text as a literal of SQL, for a session with `standard_conforming_strings` on, as it is by default.
+pub fn quote_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// One identifier as SQL writes it, in double quotes or plain; plain capitals are refused.
 pub fn parse_identifier(text: &str) -> Result<String, NameError> {
     let [part] = parts(text, "column")?;

@@ -4,12 +4,15 @@
 //! which keys it holds in which state. A row that is no longer renewed is a proxy that has ended, is cut off, or is
 //! suspended: which of these nobody can tell, so it counts until it is told to be gone, or until a day has passed.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use tokio_postgres::SimpleQueryRow;
 
 use crate::cli::database::Database;
 use crate::crypto::KeyId;
 use crate::keyring::{Keys, State};
+use crate::policy::quote_literal;
 
 /// So often a proxy reports.
 pub(in crate::cli) const BEAT: Duration = Duration::from_secs(3);
@@ -46,27 +49,27 @@ impl Held {
 
 /// A proxy's last report.
 #[derive(Clone, Debug)]
-pub(super) struct Proxy {
-    pub(super) id: String,
-    pub(super) host: String,
-    pub(super) process: String,
+pub(in crate::cli) struct Proxy {
+    pub(in crate::cli) id: String,
+    pub(in crate::cli) host: String,
+    pub(in crate::cli) process: i64,
+    pub(in crate::cli) version: String,
     /// Seconds since the report.
-    pub(super) age: u64,
+    pub(in crate::cli) age: i64,
+    /// The keys that it holds, by their ids, each with its state.
+    pub(in crate::cli) keys: BTreeMap<String, String>,
     pub(super) is_silent: bool,
-    keys: Vec<String>,
+    pub(super) is_forgotten: bool,
 }
 
 impl Proxy {
     /// The state in which it holds a key; `None` if it does not.
-    pub(super) fn holds(&self, id: KeyId) -> Option<&str> {
-        let id = id.to_string();
-        self.keys
-            .iter()
-            .find_map(|key| key.split_once(':').filter(|(held, _)| *held == id).map(|(_, state)| state))
+    fn holds(&self, id: KeyId) -> Option<&str> {
+        self.keys.get(&id.to_string()).map(String::as_str)
     }
 
     /// For messages.
-    pub(super) fn shown(&self) -> String {
+    fn shown(&self) -> String {
         format!("proxy {} ({}, process {})", self.id, self.host, self.process)
     }
 }
@@ -77,21 +80,13 @@ pub(in crate::cli) async fn prepare(database: &Database) -> anyhow::Result<()> {
     if there.first().and_then(|row| row.get(0)).is_some() {
         return Ok(());
     }
-    // Two proxies that start together may both find it missing: the second attempt finds it.
-    let made = async {
-        database.rows("CREATE SCHEMA IF NOT EXISTS pgseal").await?;
-        database.rows(TABLE).await
-    };
-    if made.await.is_err() {
-        database.rows("CREATE SCHEMA IF NOT EXISTS pgseal").await?;
-        database.rows(TABLE).await?;
-    }
-    Ok(())
+    database.make(TABLE).await
 }
 
 /// Writes a report.
 pub(in crate::cli) async fn report(database: &Database, who: &Identity, keys: &Held) -> anyhow::Result<()> {
-    let (id, host, version) = (literal(&who.id), literal(&who.host), literal(env!("CARGO_PKG_VERSION")));
+    let (id, host, version) =
+        (quote_literal(&who.id), quote_literal(&who.host), quote_literal(env!("CARGO_PKG_VERSION")));
     let (process, keys) = (who.process, keys.0.join(","));
     database
         .rows(&format!(
@@ -105,81 +100,75 @@ pub(in crate::cli) async fn report(database: &Database, who: &Identity, keys: &H
 
 /// Takes the report away when its proxy ends.
 pub(in crate::cli) async fn leave(database: &Database, who: &Identity) -> anyhow::Result<()> {
-    database.rows(&format!("DELETE FROM pgseal.proxy WHERE id = {}", literal(&who.id))).await?;
+    database.rows(&format!("DELETE FROM pgseal.proxy WHERE id = {}", quote_literal(&who.id))).await?;
     Ok(())
 }
 
-/// Every proxy that has reported and is not gone; `None` if none ever did.
-pub(super) async fn proxies(database: &Database) -> anyhow::Result<Option<Vec<Proxy>>> {
+/// Every proxy that has reported and did not take its report away.
+pub(in crate::cli) async fn proxies(database: &Database) -> anyhow::Result<Vec<Proxy>> {
     let there = database.rows("SELECT pg_catalog.to_regclass('pgseal.proxy')").await?;
     if there.first().and_then(|row| row.get(0)).is_none() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let rows = database
         .rows(&format!(
-            "SELECT id, host, process, pg_catalog.floor(extract(epoch FROM pg_catalog.now() - seen))::bigint, \
-             seen < pg_catalog.now() - interval '{SILENT_AFTER}', pg_catalog.array_to_string(keys, ',') \
-             FROM pgseal.proxy WHERE seen > pg_catalog.now() - interval '{FORGOTTEN_AFTER}' ORDER BY started, id"
+            "SELECT id, host, process, version, \
+             pg_catalog.floor(extract(epoch FROM pg_catalog.now() - seen))::bigint, \
+             pg_catalog.array_to_string(keys, ','), seen < pg_catalog.now() - interval '{SILENT_AFTER}', \
+             seen <= pg_catalog.now() - interval '{FORGOTTEN_AFTER}' \
+             FROM pgseal.proxy ORDER BY host, process, id"
         ))
         .await?;
-    let text = |row: &tokio_postgres::SimpleQueryRow, index| row.get(index).unwrap_or_default().to_owned();
+    let text = |row: &SimpleQueryRow, index| row.get(index).unwrap_or_default().to_owned();
+    let number = |row: &SimpleQueryRow, index| row.get(index).and_then(|number| number.parse().ok());
+    let keys = |row: &SimpleQueryRow| {
+        let pairs = row.get(5).unwrap_or_default().split(',').filter_map(|key| key.split_once(':'));
+        pairs.map(|(id, state)| (id.to_owned(), state.to_owned())).collect()
+    };
     let proxies = rows.iter().map(|row| Proxy {
         id: text(row, 0),
         host: text(row, 1),
-        process: text(row, 2),
-        age: row.get(3).and_then(|age| age.parse().ok()).unwrap_or_default(),
-        is_silent: row.get(4) == Some("t"),
-        keys: text(row, 5).split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect(),
+        process: number(row, 2).unwrap_or_default(),
+        version: text(row, 3),
+        age: number(row, 4).unwrap_or_default(),
+        keys: keys(row),
+        is_silent: row.get(6) == Some("t"),
+        is_forgotten: row.get(7) == Some("t"),
     });
-    Ok(Some(proxies.collect()))
+    Ok(proxies.collect())
 }
 
 /// Takes away the reports of proxies that are gone.
 pub(super) async fn forget(database: &Database, ids: &[String]) -> anyhow::Result<()> {
     for id in ids {
-        database.rows(&format!("DELETE FROM pgseal.proxy WHERE id = {}", literal(id))).await?;
+        database.rows(&format!("DELETE FROM pgseal.proxy WHERE id = {}", quote_literal(id))).await?;
     }
     Ok(())
 }
 
 /// What is missing for a key to seal: every proxy holds it. `None` if nothing is.
 pub(super) fn missing(proxies: &[Proxy], id: KeyId) -> Option<String> {
-    let mut missing = String::new();
-    for proxy in proxies {
-        if proxy.is_silent {
-            let _ = writeln!(
-                missing,
-                "  {} was last heard of {} s ago; if it is gone for good: --gone {}",
-                proxy.shown(),
-                proxy.age,
-                proxy.id
-            );
-        } else if proxy.holds(id).is_none() {
-            let _ = writeln!(missing, "  {} does not hold it yet", proxy.shown());
-        }
-    }
-    (!missing.is_empty()).then_some(missing)
+    hindrances(proxies, |proxy| proxy.holds(id).is_none().then_some("does not hold it yet"))
 }
 
 /// What keeps a key from being taken away: a proxy that seals with it. `None` if nothing does.
 pub(super) fn sealing(proxies: &[Proxy], id: KeyId) -> Option<String> {
-    let mut sealing = String::new();
-    for proxy in proxies {
-        if proxy.is_silent {
-            let _ = writeln!(
-                sealing,
-                "  {} was last heard of {} s ago; if it is gone for good: --gone {}",
-                proxy.shown(),
-                proxy.age,
-                proxy.id
-            );
-        } else if proxy.holds(id) == Some(State::Active.as_str()) {
-            let _ = writeln!(sealing, "  {} still seals with it", proxy.shown());
-        }
-    }
-    (!sealing.is_empty()).then_some(sealing)
+    let seals = |proxy: &Proxy| proxy.holds(id) == Some(State::Active.as_str());
+    hindrances(proxies, |proxy| seals(proxy).then_some("still seals with it"))
 }
 
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+/// A line for each proxy that stands in the way: what it does is unknown, or known and in the way.
+fn hindrances(proxies: &[Proxy], hinders: impl Fn(&Proxy) -> Option<&'static str>) -> Option<String> {
+    let line = |proxy: &Proxy| match hinders(proxy) {
+        _ if proxy.is_silent => Some(format!(
+            "  {} was last heard of {} s ago; if it is gone for good: --gone {}",
+            proxy.shown(),
+            proxy.age,
+            proxy.id
+        )),
+        Some(what) => Some(format!("  {} {what}", proxy.shown())),
+        None => None,
+    };
+    let lines: Vec<_> = proxies.iter().filter_map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }

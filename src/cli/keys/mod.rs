@@ -128,6 +128,13 @@ pub(super) struct FileArgs {
     pub(super) dry_run: bool,
 }
 
+impl FileArgs {
+    /// The folder of the keyring itself, from which the paths in it start, where it is reached by a link.
+    fn folder(&self) -> PathBuf {
+        keyring::folder_of(&self.keyring.canonicalize().unwrap_or_else(|_| self.keyring.clone()))
+    }
+}
+
 /// Which version, and where the proof is that it may change.
 #[derive(Debug, Args)]
 pub(super) struct ChangeArgs {
@@ -206,7 +213,7 @@ fn said(file: &FileArgs, done: &str, out: &mut impl Write) -> anyhow::Result<()>
 }
 
 fn add(name: &str, file: &FileArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let folder = keyring::folder_of(&file.keyring.canonicalize().unwrap_or_else(|_| file.keyring.clone()));
+    let folder = file.folder();
     let added = change(file, |keyring, entropy| {
         let provider = keyring
             .kek
@@ -221,11 +228,10 @@ fn add(name: &str, file: &FileArgs, out: &mut impl Write) -> anyhow::Result<()> 
 }
 
 fn promote(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let chosen = Keyring::read(&args.file.keyring)?.version(&args.version, &[State::Staged])?.clone();
-    let proof = with_proxies(args, "promote", |proxies| fleet::missing(proxies, chosen.id));
-    // What cannot be promoted at all says so first.
-    Keyring::read(&args.file.keyring)?.promote(&args.version, Timestamp::now())?;
-    proof?;
+    let mut keyring = Keyring::read(&args.file.keyring)?;
+    let chosen = keyring.version(&args.version, &[State::Staged])?.clone();
+    keyring.promote(&args.version, Timestamp::now())?;
+    with_proxies(args, "promote", |proxies| fleet::missing(proxies, chosen.id))?;
     // Where an attempt to archive it was cut off, its values are kept out.
     if chosen.state == State::Retiring {
         let_in(args, &chosen)?;
@@ -301,7 +307,7 @@ fn rewrap(kek: Option<&str>, file: &FileArgs, out: &mut impl Write) -> anyhow::R
 
 fn export(to: &Path, file: &FileArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let mut keyring = Keyring::read(&file.keyring)?;
-    let folder = keyring::folder_of(&file.keyring.canonicalize().unwrap_or_else(|_| file.keyring.clone()));
+    let folder = file.folder();
     // A key-encryption key beside the keyring is not beside the copy.
     let absolute = |kek: &str| match kek.parse() {
         Ok(KekSource::File(path)) => KekSource::File(folder.join(path)).to_string(),
@@ -328,7 +334,7 @@ fn export(to: &Path, file: &FileArgs, out: &mut impl Write) -> anyhow::Result<()
 
 fn import(from: &Path, kek: Option<&str>, file: &FileArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let other = Keyring::read(from)?;
-    let folder = keyring::folder_of(&file.keyring.canonicalize().unwrap_or_else(|_| file.keyring.clone()));
+    let folder = file.folder();
     let added = change(file, |keyring, entropy| {
         let mut added = keyring.merge(&other, Timestamp::now());
         let source = keyring.kek.parse::<KekSource>()?;
@@ -370,15 +376,14 @@ fn with_proxies(
             args.version
         )));
     };
-    let proxies = block_on(async {
+    let mut proxies = block_on(async {
         let database = Database::connect(url).await?;
         if !args.file.dry_run && !args.gone.is_empty() {
             fleet::forget(&database, &args.gone).await?;
         }
         fleet::proxies(&database).await
     })?;
-    let mut proxies = proxies.unwrap_or_default();
-    proxies.retain(|proxy| !args.gone.contains(&proxy.id));
+    proxies.retain(|proxy| !proxy.is_forgotten && !args.gone.contains(&proxy.id));
     if proxies.is_empty() && !args.no_proxies {
         bail!(NotYet(format!(
             "{doing} {}: no proxy reports in this database; start proxies with --database, or say --no-proxies if none \
@@ -389,7 +394,7 @@ fn with_proxies(
     match hinders(&proxies) {
         None => Ok(()),
         Some(hindrances) => {
-            bail!(NotYet(format!("{doing} {}: not yet\n{}", args.version, hindrances.trim_end())))
+            bail!(NotYet(format!("{doing} {}: not yet\n{}", args.version, hindrances)))
         }
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::cli::database::Database;
 use crate::crypto::{HEADER_LEN, Header, KeyId, Mode, encode_text};
-use crate::policy::{ColumnName, Policy, quote_ident};
+use crate::policy::{ColumnName, Policy, quote_ident, quote_literal};
 
 /// A column of the database in which a key's values may be.
 pub(super) struct Place {
@@ -28,9 +28,9 @@ pub(super) async fn places(database: &Database, policy: &Policy, key: &str) -> a
                  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                  WHERE n.nspname = {} AND c.relname = {} AND a.attname = {} AND NOT a.attisdropped",
-                literal(&column.relation.schema),
-                literal(&column.relation.name),
-                literal(&column.column)
+                quote_literal(&column.relation.schema),
+                quote_literal(&column.relation.name),
+                quote_literal(&column.column)
             ))
             .await?;
         if let Some(is_bytea) = rows.first().and_then(|row| row.get(0)) {
@@ -43,7 +43,7 @@ pub(super) async fn places(database: &Database, policy: &Policy, key: &str) -> a
 impl Place {
     /// The rows whose value is under a key.
     pub(super) async fn count(&self, database: &Database, id: KeyId) -> anyhow::Result<u64> {
-        let (table, condition) = (self.table(), self.is_under(id));
+        let (table, condition) = (&self.column.relation, self.is_under(id));
         let rows =
             database.rows(&format!("SELECT pg_catalog.count(*) FROM {table} WHERE {condition}")).await?;
         let count = rows.first().and_then(|row| row.get(0)?.parse().ok());
@@ -55,7 +55,7 @@ impl Place {
     /// # Errors
     /// One is there; the constraint is taken back then.
     pub(super) async fn shut(&self, database: &Database, id: KeyId) -> anyhow::Result<()> {
-        let (table, name) = (self.table(), quote_ident(&self.constraint(id)));
+        let (table, name) = (&self.column.relation, quote_ident(&self.constraint(id)));
         self.open(database, id).await?;
         let condition = self.is_under(id);
         database
@@ -72,7 +72,7 @@ impl Place {
 
     /// Lets values under a key in again.
     pub(super) async fn open(&self, database: &Database, id: KeyId) -> anyhow::Result<()> {
-        let (table, name) = (self.table(), quote_ident(&self.constraint(id)));
+        let (table, name) = (&self.column.relation, quote_ident(&self.constraint(id)));
         database.rows(&format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")).await?;
         Ok(())
     }
@@ -80,11 +80,6 @@ impl Place {
     /// For messages.
     pub(super) fn column(&self) -> &ColumnName {
         &self.column
-    }
-
-    fn table(&self) -> String {
-        let relation = &self.column.relation;
-        format!("{}.{}", quote_ident(&relation.schema), quote_ident(&relation.name))
     }
 
     fn is_under(&self, id: KeyId) -> String {
@@ -117,8 +112,4 @@ impl Place {
         }
         name + &suffix
     }
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
