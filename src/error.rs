@@ -53,6 +53,8 @@ impl SqlState {
     pub const INVALID_STATEMENT_NAME: Self = Self(*b"26000");
     /// 28000, whoever connects may not come in like this.
     pub const INVALID_AUTHORIZATION: Self = Self(*b"28000");
+    /// 28P01, a password that is wrong, or a user who is not there.
+    pub const INVALID_PASSWORD: Self = Self(*b"28P01");
     /// 42601, a syntax error.
     pub const SYNTAX_ERROR: Self = Self(*b"42601");
     /// 42702, a column's name that means more than one.

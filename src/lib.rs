@@ -42,6 +42,7 @@
 //! | [`wire`] | frames, a checked reader, messages | policy |
 //! | [`datum`] | types: text and binary format to one canonical form and back | policy |
 //! | [`crypto`] | key derivation, XAES-256-GCM, AES-SIV, the stored envelope | keys' names and states |
+//! | [`scram`] | SCRAM-SHA-256, both ends | users, messages around it |
 //! | [`policy`] | the policy file | |
 //! | [`catalog`] | relations, types and functions, and the queries that read them | |
 //! | [`keyring`] | data keys, wrapped by a key-encryption key; the vault that seals and opens | SQL, wire |
@@ -69,6 +70,7 @@ pub mod keyring;
 pub mod metrics;
 pub mod net;
 pub mod policy;
+pub mod scram;
 pub mod secret;
 pub mod session;
 pub mod sql;
