@@ -10,6 +10,10 @@ pub const TABLE: &[(&str, &str)] = &[
     (SESSIONS, "Client sessions accepted."),
     (SESSIONS_OPEN, "Client sessions open now."),
     (SESSIONS_REFUSED, "Client sessions refused because there were as many as there may be."),
+    (
+        LOGINS,
+        "Clients that the proxy authenticated itself, by outcome: accepted, failed, or too_many (not asked).",
+    ),
     (STATEMENTS, "Query texts analysed, by verdict: forward, rewrite or refuse."),
     (VERDICTS, "Verdicts by where they come from: kept for the text, kept for its shape, or analysis."),
     (REFUSALS, "Query texts refused, by reason."),
@@ -28,6 +32,7 @@ pub const TABLE: &[(&str, &str)] = &[
 const SESSIONS: &str = "pgseal_sessions_total";
 const SESSIONS_OPEN: &str = "pgseal_sessions_open";
 const SESSIONS_REFUSED: &str = "pgseal_sessions_refused_total";
+const LOGINS: &str = "pgseal_logins_total";
 const STATEMENTS: &str = "pgseal_statements_total";
 const VERDICTS: &str = "pgseal_verdicts_total";
 const REFUSALS: &str = "pgseal_refusals_total";
@@ -51,6 +56,8 @@ pub struct Metrics {
     pub sessions_open: Gauge,
     /// Sessions that were one too many.
     pub sessions_refused: Counter,
+    /// Clients that the proxy authenticated.
+    pub logins: Logins,
     /// Texts that were forwarded.
     pub forwarded: Counter,
     /// Texts that were rewritten.
@@ -99,6 +106,7 @@ impl Metrics {
             sessions: counter!(SESSIONS),
             sessions_open: gauge!(SESSIONS_OPEN),
             sessions_refused: counter!(SESSIONS_REFUSED),
+            logins: Logins::new(),
             forwarded: counter!(STATEMENTS, "verdict" => "forward"),
             rewritten: counter!(STATEMENTS, "verdict" => "rewrite"),
             refused: counter!(STATEMENTS, "verdict" => "refuse"),
@@ -157,6 +165,30 @@ impl Handshakes {
     /// Counts one by its outcome.
     pub fn count<T, E>(&self, outcome: &Result<T, E>) {
         if outcome.is_ok() { &self.done } else { &self.failed }.increment(1);
+    }
+}
+
+/// What became of clients that the proxy authenticated.
+#[derive(Clone, Debug)]
+pub struct Logins {
+    accepted: Counter,
+    failed: Counter,
+    /// Those that were not even asked, because too many before them had failed.
+    pub too_many: Counter,
+}
+
+impl Logins {
+    fn new() -> Self {
+        Self {
+            accepted: counter!(LOGINS, "outcome" => "accepted"),
+            failed: counter!(LOGINS, "outcome" => "failed"),
+            too_many: counter!(LOGINS, "outcome" => "too_many"),
+        }
+    }
+
+    /// Counts one by its outcome.
+    pub fn count(&self, accepted: bool) {
+        if accepted { &self.accepted } else { &self.failed }.increment(1);
     }
 }
 

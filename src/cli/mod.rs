@@ -3,6 +3,7 @@
 //! Flags are also read from the environment, as `PGSEAL_` and the flag's name. Exit codes are in [`Exit`] and in
 //! docs/cli.md.
 
+mod auth;
 mod check;
 mod database;
 mod explain;
@@ -24,6 +25,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use crate::jobs::connection::ConnectError;
 use crate::jobs::{ChoiceError, JobError, Work};
 use crate::keyring::KeyringError;
+use crate::net::auth::UserlistError;
 use crate::net::tls::{TlsError, UpstreamTls};
 use crate::policy::PolicyError;
 use crate::session::ClientTls;
@@ -79,10 +81,11 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(InitArgs),
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     Check(CheckArgs),
     Explain(ExplainArgs),
     Keys(keys::KeysArgs),
+    Auth(auth::AuthArgs),
     Status(stored::StatusArgs),
     /// Move stored values to the active version of their key
     ///
@@ -146,7 +149,7 @@ Examples:
   DATABASE_URL=postgres://me@127.0.0.1:6432/app ./application
 
 Clients log in with the server's own users and passwords, which pass through. The proxy needs no
-credentials of its own.
+credentials of its own. With --auth terminate it authenticates them itself: see docs/authentication.md.
 
 The server has to speak TLS and to show a certificate for its host, unless it is on this machine:
   --upstream-ca ca.crt         its certificate is from this authority, or is this one
@@ -196,6 +199,26 @@ pub struct ServeArgs {
     /// How TLS with the server begins: by a request, or at once (PostgreSQL 17 and newer).
     #[arg(long, value_name = "HOW", env = "PGSEAL_UPSTREAM_TLS_NEGOTIATION", default_value = "postgres")]
     pub upstream_tls_negotiation: Negotiation,
+    /// Who authenticates clients.
+    #[arg(long, value_name = "WHO", env = "PGSEAL_AUTH", default_value = "passthrough")]
+    pub auth: AuthMode,
+    /// Users with their SCRAM verifiers or passwords, in the form of PgBouncer's auth_file; nobody else may be able to
+    /// read it. It is read again when it changes.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_AUTH_FILE")]
+    pub auth_file: Option<PathBuf>,
+    /// A query for the verifier of user $1 in its last column, such as
+    /// `SELECT rolpassword FROM pg_authid WHERE rolname = $1 AND rolcanlogin`.
+    #[arg(long, value_name = "SQL", env = "PGSEAL_AUTH_QUERY")]
+    pub auth_query: Option<String>,
+    /// The login to ask that query with; by default that of --database.
+    #[arg(long, value_name = "URL", env = "PGSEAL_AUTH_DATABASE", hide_env_values = true)]
+    pub auth_database: Option<String>,
+    /// What clients prove who they are with under `--auth terminate`; by default scram.
+    #[arg(long, value_name = "METHOD", env = "PGSEAL_AUTH_METHOD")]
+    pub auth_method: Option<AuthMethod>,
+    /// Wrong passwords a minute for one user from one address, before it has to wait; 0 for any number.
+    #[arg(long, value_name = "N", env = "PGSEAL_AUTH_FAILURES", default_value_t = 10)]
+    pub auth_failures: u32,
     /// Sessions at a time; 0 for as many as come. One too many is refused with 53300, as PostgreSQL does.
     #[arg(long, value_name = "N", env = "PGSEAL_MAX_SESSIONS", default_value_t = 0)]
     pub max_sessions: usize,
@@ -213,6 +236,29 @@ pub struct ServeArgs {
     /// Threads that serve sessions; 0 for one per core.
     #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
     pub workers: usize,
+}
+
+/// Flags that do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongFlags(&'static str);
+
+/// Who authenticates clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AuthMode {
+    /// The server; what it asks and what clients answer is relayed.
+    Passthrough,
+    /// The proxy, which then logs in to the server on its own.
+    Terminate,
+}
+
+/// What clients prove who they are with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AuthMethod {
+    /// A password, by SCRAM-SHA-256; under --tls mutual the certificate has to be right too.
+    Scram,
+    /// Their certificate alone, under --tls mutual.
+    Certificate,
 }
 
 /// What is offered to clients, and demanded of them.
@@ -373,6 +419,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Keys(args) => keys::run(&args, &mut out),
+        Command::Auth(args) => auth::run(&args, &mut out),
         Command::Status(args) => stored::status(&args, &mut out),
         Command::Rotate(args) => stored::moved(Work::Rotate, &args, &mut out),
         Command::Encrypt(args) => stored::moved(Work::Encrypt, &args, &mut out),
@@ -391,6 +438,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let wrong_policy = matches!(error.downcast_ref(), Some(PolicyError::Problems(_)));
     let wrong_keyring =
         error.downcast_ref::<KeyringError>().is_some_and(|e| !matches!(e, KeyringError::Disk(_)));
+    let wrong_users = matches!(error.downcast_ref(), Some(UserlistError::Line { .. }));
     let connection = match error.downcast_ref() {
         Some(JobError::Connect(error)) => Some(error),
         Some(
@@ -412,9 +460,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         Some(ConnectError::Wrong(_)) => return Exit::Failure,
         None => error.downcast_ref(),
     };
-    if matches!(tls, Some(TlsError::Settings(_))) || error.is::<ChoiceError>() {
+    if matches!(tls, Some(TlsError::Settings(_))) || error.is::<ChoiceError>() || error.is::<WrongFlags>() {
         Exit::Usage
-    } else if wrong_policy || wrong_keyring || keys::is_problem(error) {
+    } else if wrong_policy || wrong_keyring || wrong_users || keys::is_problem(error) {
         Exit::Problems
     } else {
         Exit::Failure

@@ -1,7 +1,7 @@
-//! What `serve` reads again while it runs: certificates and the keyring.
+//! What `serve` reads again while it runs: certificates, the keyring and the file of users.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use super::ServeArgs;
+use super::auth::WatchedUsers;
 use super::keys::fleet::Held;
 use crate::keyring::{self, Keys};
 use crate::net::tls::Tls;
@@ -17,7 +18,8 @@ use crate::policy::{ColumnName, Policy};
 /// So often the keyring's file is looked at.
 const LOOK_AT_FILES: Duration = Duration::from_secs(2);
 
-/// Reads the files of certificates again at each SIGHUP, and the keyring when its file has changed as well.
+/// Reads the files of certificates again at each SIGHUP, and the keyring and the users when their files have changed as
+/// well.
 pub(super) async fn reload(
     mut hangups: Signal,
     tls: &Tls,
@@ -27,18 +29,20 @@ pub(super) async fn reload(
 ) {
     let mut looks = tokio::time::interval(LOOK_AT_FILES);
     loop {
+        let mut hung_up = false;
         tokio::select! {
             Some(()) = hangups.recv() => {
+                hung_up = true;
                 match tls.reload() {
                     Ok(()) => tracing::info!("certificates were read again: new sessions use them"),
                     Err(error) => tracing::error!(%error, "certificates were not read again: all stays as it was"),
                 }
             }
-            _ = looks.tick() => {
-                if !watched.has_changed() {
-                    continue;
-                }
-            }
+            _ = looks.tick() => {}
+        }
+        watched.look_at_users(hung_up);
+        if !hung_up && !watched.has_changed() {
+            continue;
         }
         watched.note();
         match watched.load() {
@@ -69,6 +73,7 @@ pub(super) struct Watched {
     /// Columns and the keys that they name.
     columns: Vec<(ColumnName, String)>,
     stamp: Option<Stamp>,
+    users: Option<(WatchedUsers, Option<Stamp>)>,
 }
 
 /// What changes when a file is replaced, be it by a rename or through a link that is switched.
@@ -84,9 +89,37 @@ impl Watched {
     pub(super) fn new(args: &ServeArgs, policy: &Policy) -> Self {
         let columns = policy.columns().map(|(name, column)| (name, column.key.clone())).collect();
         let (keyring, kek) = (args.keyring.clone(), args.kek.clone());
-        let mut watched = Self { keyring, kek, columns, stamp: None };
+        let mut watched = Self { keyring, kek, columns, stamp: None, users: None };
         watched.note();
         watched
+    }
+
+    /// With the file of users, if there is one.
+    pub(super) fn with_users(self, users: Option<WatchedUsers>) -> Self {
+        let users = users.map(|users| {
+            let stamp = look(&users.path);
+            (users, stamp)
+        });
+        Self { users, ..self }
+    }
+
+    /// Reads the file of users again if it has changed, or `anyway`.
+    fn look_at_users(&mut self, anyway: bool) {
+        let Some((users, stamp)) = &mut self.users else { return };
+        let now = look(&users.path);
+        if !anyway && now == *stamp {
+            return;
+        }
+        *stamp = now;
+        match users.load() {
+            Ok(users) => {
+                tracing::info!(users, "the users were read again: new sessions are held against them")
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(error, "the users were not read again: all stays as it was");
+            }
+        }
     }
 
     /// The keys; each that the policy names has to be able to seal.
@@ -104,20 +137,20 @@ impl Watched {
     }
 
     fn has_changed(&self) -> bool {
-        self.look() != self.stamp
+        look(&self.keyring) != self.stamp
     }
 
     fn note(&mut self) {
-        self.stamp = self.look();
+        self.stamp = look(&self.keyring);
     }
+}
 
-    fn look(&self) -> Option<Stamp> {
-        let metadata = std::fs::metadata(&self.keyring).ok()?;
-        Some(Stamp {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            length: metadata.len(),
-        })
-    }
+fn look(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(Stamp {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        length: metadata.len(),
+    })
 }

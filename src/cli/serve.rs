@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::auth::{self, Lookups};
 use super::heartbeat::Heartbeat;
 use super::keys::fleet::Held;
 use super::reload::{Watched, reload};
@@ -30,6 +31,9 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     };
     let protected = policy.columns().count();
     let tls = Arc::new(Tls::load(tls_settings(args))?);
+    let (auth, helpers) = auth::settings(args, &keys)?;
+    let authenticates = auth.is_some();
+    let watched = watched.with_users(helpers.users);
     let (new_keys, keys) = watch::channel(keys);
     let config = net::Config {
         upstream: args.upstream.clone(),
@@ -40,6 +44,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
             authentication: Duration::from_secs(args.authentication_timeout),
         },
         tls: tls.clone(),
+        auth,
         workers,
         metrics: Metrics::new(),
     };
@@ -51,13 +56,14 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         let (hangups, terminated) = (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
         let (stage, stages) = watch::channel(Stage::Serving);
         let upstream_tls = tls.upstream.mode().as_str();
-        tracing::info!(%address, upstream = args.upstream, upstream_tls, workers, columns = protected, "serving");
+        tracing::info!(%address, upstream = args.upstream, upstream_tls, workers, columns = protected, authenticates, "serving");
         let (in_use, reported) = watch::channel(Held::of(&keys.borrow()));
         let mut heartbeat = args.database.as_ref().map(|url| Heartbeat::new(url, reported));
         tokio::select! {
             served = net::serve(listener, config, stages) => served?,
             () = reload(hangups, &tls, watched, new_keys, in_use) => {}
             () = report(&mut heartbeat) => {}
+            () = look_up(helpers.lookups) => {}
             () = stop(terminated, &stage, Duration::from_secs(args.drain_timeout)) => {}
         }
         if let Some(heartbeat) = heartbeat {
@@ -92,6 +98,13 @@ async fn report(heartbeat: &mut Option<Heartbeat>) {
         Some(heartbeat) => heartbeat.run().await,
         None => std::future::pending().await,
     }
+}
+
+async fn look_up(lookups: Option<Lookups>) {
+    if let Some(lookups) = lookups {
+        lookups.run().await;
+    }
+    std::future::pending().await
 }
 
 fn tls_settings(args: &ServeArgs) -> tls::Settings {

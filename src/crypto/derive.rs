@@ -23,6 +23,8 @@ pub enum Purpose {
     Siv,
     /// The key of order tokens: 32 bytes.
     Order,
+    /// The key by which users who are not known get their salts: 32 bytes.
+    Mock,
     /// Not a derivation: the associated data of a wrapped data key.
     Wrap,
 }
@@ -35,6 +37,7 @@ impl Purpose {
             Self::Seal => b"seal",
             Self::Siv => b"siv",
             Self::Order => b"order",
+            Self::Mock => b"mock",
             Self::Wrap => b"wrap",
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::{KeyId, key_id};
+use crate::crypto::{KeyId, Purpose, derive, key_id};
 use crate::secret::Secret;
 
 /// What a data key is used for now.
@@ -137,6 +137,13 @@ impl Keys {
     /// Every key that is held, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &DataKey> {
         self.loaded.values()
+    }
+
+    /// A key by which users who are not known can be given salts: the same in every proxy of a fleet and after each
+    /// start, for as long as the oldest version of the first name is there.
+    pub fn mock_key(&self) -> Option<Secret<32>> {
+        let oldest = self.iter().min_by_key(|key| (&key.name, key.version))?;
+        Some(derive(oldest.secret(), Purpose::Mock, "", ""))
     }
 
     /// The names that can seal, in order.

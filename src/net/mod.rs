@@ -4,6 +4,7 @@
 //! with its own vault and verdicts, so nothing is locked in a session's path. What sessions share is the
 //! immutable policy and keys, and each database's last catalog.
 
+pub mod auth;
 mod catalogs;
 mod leg;
 mod limits;
@@ -24,6 +25,7 @@ use tokio::time::timeout;
 
 pub use self::limits::Limits;
 
+use self::auth::Auth;
 use self::catalogs::Catalogs;
 use self::limits::Places;
 use self::tls::Tls;
@@ -44,6 +46,8 @@ pub struct Config {
     pub limits: Limits,
     /// TLS on both sides.
     pub tls: Arc<Tls>,
+    /// How clients are authenticated here; `None` where the server does it.
+    pub auth: Option<Auth>,
     /// Worker threads; at least one is started.
     pub workers: usize,
     /// Counters.

@@ -1,6 +1,7 @@
 //! One session's two sockets.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
@@ -10,7 +11,7 @@ use tokio::time::{timeout, timeout_at};
 use super::catalogs::Subscription;
 use super::leg::Leg;
 use super::limits::Deadline;
-use super::tls::UpstreamError;
+use super::tls::{self, UpstreamError};
 use super::{Stage, Worker};
 use crate::error::{ClientError, SqlState};
 use crate::session::{ClientTls, Event, ServerLink, Session, Tools};
@@ -26,6 +27,11 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let config = &worker.shared.config;
     let mode = config.tls.client.mode();
     let mut session = Session::new(config.policy.clone(), mode);
+    if let Some(auth) = &config.auth {
+        session.terminate(auth.method);
+    }
+    let from = client.peer_addr().ok().map(|address| address.ip());
+    let mut user = String::new();
     let mut client = Leg::new(client);
     let mut deadline = Deadline::after(config.limits.authentication);
     let mut shown = None;
@@ -61,6 +67,17 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
                     // The startup packet may have come with the end of the handshake.
                     continue 'turn;
                 }
+                Event::Login(name) => {
+                    user = name;
+                    recognize(&mut session, worker, &user, from, &deadline).await;
+                    continue 'turn;
+                }
+                Event::Judged(accepted) => {
+                    config.metrics.logins.count(accepted);
+                    if let Some(auth) = &config.auth {
+                        auth.note(&user, from, accepted);
+                    }
+                }
                 Event::Schema(version) => {
                     if let Some(catalog) = &catalog {
                         catalog.publish(version);
@@ -83,7 +100,8 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
                 let reached = timeout_at(deadline.at(), reach(worker)).await;
                 match reached.unwrap_or(Err(UpstreamError::Unanswered)) {
                     Ok((leg, certificate)) => {
-                        session.linked(link(shown.as_ref(), certificate.as_ref()));
+                        let end_point = end_point(worker, certificate.as_ref());
+                        session.linked(link(shown.as_ref(), certificate.as_ref()), end_point);
                         server = Some(leg);
                     }
                     Err(error) => session.fail(unreachable(&error)),
@@ -145,8 +163,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
             ready = to_server.writable(), if !server_written => ready?,
             () = deadline.passed(), if !session.is_ready() => {
                 tracing::info!("a client was not let in in time");
-                let late = "canceling authentication due to timeout";
-                session.fail(ClientError::fatal(SqlState::QUERY_CANCELED, late));
+                session.fail(late());
             }
             () = changed.as_mut() => changed.set(worker.changed.notified()),
         }
@@ -183,8 +200,38 @@ async fn encrypt(
         io::Error::other(error)
     })?;
     client.secure(accepted.connection)?;
-    session.secured(accepted.names);
+    session.secured(accepted.names, end_point(worker, Some(&accepted.certificate)));
     Ok(accepted.certificate)
+}
+
+/// Tells the machine what is known of a user who wants to come in, or that nobody may now.
+async fn recognize(
+    session: &mut Session,
+    worker: &Worker,
+    user: &str,
+    from: Option<IpAddr>,
+    deadline: &Deadline,
+) {
+    let config = &worker.shared.config;
+    let Some(auth) = &config.auth else { return };
+    if let Err(error) = auth.admit(user, from) {
+        config.metrics.logins.too_many.increment(1);
+        return session.fail(error);
+    }
+    match timeout_at(deadline.at(), auth.account(user)).await {
+        Ok(Ok(account)) => session.recognized(account),
+        Ok(Err(error)) => session.fail(error),
+        Err(_) => session.fail(late()),
+    }
+}
+
+/// What the proxy's own authentication may be bound to.
+fn end_point(worker: &Worker, certificate: Option<&CertificateDer<'_>>) -> Option<Vec<u8>> {
+    worker.shared.config.auth.as_ref().and(certificate).and_then(tls::server_end_point)
+}
+
+fn late() -> ClientError {
+    ClientError::fatal(SqlState::QUERY_CANCELED, "canceling authentication due to timeout")
 }
 
 /// What SCRAM may be bound to, by the certificates of both sides.

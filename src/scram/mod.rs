@@ -180,7 +180,12 @@ mod tests {
             ("n,,n=,r=abc", plus, MECHANISM, None),
             ("p=tls-server-end-point,,n=,r=abc", plus, MECHANISM_PLUS, None),
             ("y,,n=,r=abc", plus, MECHANISM, Some(ScramError::BindingNegotiation)),
-            ("p=tls-unique,,n=,r=abc", plus, MECHANISM_PLUS, Some(ScramError::BindingType("tls-unique".into()))),
+            (
+                "p=tls-unique,,n=,r=abc",
+                plus,
+                MECHANISM_PLUS,
+                Some(ScramError::BindingType("tls-unique".into())),
+            ),
             ("n,a=other,n=,r=abc", None, MECHANISM, Some(ScramError::AuthorizationIdentity)),
             ("n,,m=x,n=,r=abc", None, MECHANISM, Some(ScramError::Extension)),
             ("n,,n=,r=abc", None, "SCRAM-SHA-1", Some(ScramError::Mechanism)),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 
-use super::{MECHANISM, MECHANISM_PLUS, Verifier, attribute, decode, encode, hmac, is_printable, xor};
 use super::verifier::stored_key;
+use super::{MECHANISM, MECHANISM_PLUS, Verifier, attribute, decode, encode, hmac, is_printable, xor};
 use crate::error::{ClientError, SqlState};
 use crate::secret::Secret;
 
@@ -105,6 +105,8 @@ pub struct Challenged {
 pub struct Proof {
     /// What it proved it with.
     pub client_key: Secret<32>,
+    /// What that was checked with.
+    pub verifier: Arc<Verifier>,
     /// What it is answered, which proves that we know the verifier.
     pub message: String,
 }
@@ -133,7 +135,8 @@ impl Offered<'_> {
         }
         // The name is that of the startup packet; what stands here is not looked at.
         let (_, rest) = attribute(bare, 'n').ok_or(ScramError::Malformed("Expected attribute \"n\"."))?;
-        let (client_nonce, _) = attribute(rest, 'r').ok_or(ScramError::Malformed("Expected attribute \"r\"."))?;
+        let (client_nonce, _) =
+            attribute(rest, 'r').ok_or(ScramError::Malformed("Expected attribute \"r\"."))?;
         if client_nonce.is_empty() || !is_printable(client_nonce) {
             return Err(ScramError::Malformed("Non-printable characters in SCRAM nonce."));
         }
@@ -198,8 +201,7 @@ impl Challenged {
         let (binding, rest) = attribute(text, 'c').ok_or(malformed("Expected attribute \"c\"."))?;
         let (nonce, _) = attribute(rest, 'r').ok_or(malformed("Expected attribute \"r\"."))?;
         // Extensions may stand before it.
-        let (without_proof, proof) =
-            text.rsplit_once(",p=").ok_or(malformed("Expected attribute \"p\"."))?;
+        let (without_proof, proof) = text.rsplit_once(",p=").ok_or(malformed("Expected attribute \"p\"."))?;
         let proof: [u8; 32] = decode(proof)
             .and_then(|proof| proof.try_into().ok())
             .ok_or(malformed("Malformed proof in client-final-message."))?;
@@ -216,11 +218,10 @@ impl Challenged {
             return Err(ScramError::Proof);
         }
         let signature = hmac(self.verifier.server_key.expose(), &signed);
-        Ok(Proof { client_key, message: format!("v={}", encode(signature)) })
+        Ok(Proof { client_key, verifier: self.verifier, message: format!("v={}", encode(signature)) })
     }
 }
 
 fn text(message: &[u8]) -> Result<&str, ScramError> {
     std::str::from_utf8(message).map_err(|_| ScramError::Malformed("The message is not UTF-8."))
 }
-

@@ -8,6 +8,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `startup` | the packets before a session, version negotiation, authentication relayed |
+//! | `login` | authentication ended here, and the proxy's own login at the server |
 //! | `client` | what the client sends: each frame to its place |
 //! | `judge` | each statement to its verdict |
 //! | `refuse` | errors of ours in the place of the server's |
@@ -28,6 +29,7 @@ mod copy;
 mod errors;
 mod judge;
 mod knowledge;
+mod login;
 mod names;
 mod plans;
 mod queue;
@@ -50,11 +52,13 @@ use std::time::Instant;
 use bytes::{Buf as _, BytesMut};
 
 pub use self::knowledge::{LEASE, SchemaVersion};
+pub use self::login::{Account, Method};
 pub use self::startup::{ClientTls, ServerLink};
 pub use self::verdicts::Verdicts;
 
 use self::copy::Stream;
 use self::knowledge::Knowledge;
+use self::login::{EndPoints, Login};
 use self::plans::{Portal, Prepared};
 use self::queue::Queue;
 use self::startup::{Question, Startup};
@@ -90,6 +94,10 @@ pub enum Event {
     Cancel(Vec<u8>),
     /// Send what is due to the client, then do a TLS handshake with it and say so by [`Session::secured`].
     Handshake,
+    /// Find out what is known of this user, and say so by [`Session::recognized`].
+    Login(String),
+    /// The client has proved to be that user, or has not.
+    Judged(bool),
     /// The catalog was read: share it with the other sessions of the database.
     Schema(Arc<SchemaVersion>),
 }
@@ -99,10 +107,12 @@ pub enum Event {
 enum Phase {
     /// Waiting for the startup packet.
     Startup(Startup),
-    /// The server authenticates the client.
+    /// The client is authenticated.
     Authenticating {
         /// What the client's next message has to answer.
         asked: Option<Question>,
+        /// Where the proxy does it; otherwise the server does, and both are relayed.
+        login: Option<Box<Login>>,
     },
     /// Statements.
     Ready,
@@ -220,6 +230,9 @@ pub struct Session {
     replication: bool,
     database: String,
     server_link: ServerLink,
+    /// How the proxy authenticates clients, if it does.
+    method: Option<Method>,
+    end_points: EndPoints,
     /// What was taken down from the startup packet, until the server has answered it: the minor version that the
     /// server was asked for, and the options that it was not shown.
     negotiating: Option<(u16, Vec<Vec<u8>>)>,
@@ -262,6 +275,8 @@ impl Session {
             replication: false,
             database: String::new(),
             server_link: ServerLink::default(),
+            method: None,
+            end_points: EndPoints::default(),
             negotiating: None,
             scratch: Scratch::default(),
         }

@@ -89,17 +89,21 @@ impl Startup {
 
 impl Session {
     /// The client's connection is encrypted from here on. `names` are those in the certificate that it has shown and
-    /// that was verified, if it has shown one.
-    pub fn secured(&mut self, names: Option<Vec<String>>) {
+    /// that was verified, if it has shown one; `end_point` is the hash of the one that it was shown, if authentication
+    /// here may be bound to it.
+    pub fn secured(&mut self, names: Option<Vec<String>>, end_point: Option<Vec<u8>>) {
+        self.end_points.client = end_point;
         if let Phase::Startup(startup) = &mut self.phase {
             startup.secured = true;
             startup.names = names;
         }
     }
 
-    /// The server is connected, and how.
-    pub fn linked(&mut self, link: ServerLink) {
+    /// The server is connected, and how; `end_point` is the hash of the certificate that it has shown, if our own login
+    /// may be bound to it.
+    pub fn linked(&mut self, link: ServerLink, end_point: Option<Vec<u8>>) {
         self.server_link = link;
+        self.end_points.server = end_point;
     }
 
     /// Takes one packet that has no type byte.
@@ -145,24 +149,38 @@ impl Session {
                 self.database = text("database").unwrap_or_else(|| user.clone());
                 asked.admit(&user, &self.database)?;
                 self.replication = text("replication").is_some_and(|v| is_replication(&v));
-                if packet_read.needs_negotiation() {
+                if let Some(method) = self.method {
+                    let mut for_server = BytesMut::from(packet);
+                    if packet_read.needs_negotiation() {
+                        for_server.clear();
+                        packet_read.write_negotiated(&mut for_server);
+                        let options: Vec<_> = packet_read.protocol_options().map(<[u8]>::to_vec).collect();
+                        startup::write_negotiate(
+                            &mut self.to_client,
+                            packet_read.negotiated_minor(),
+                            &options,
+                        );
+                    }
+                    self.begin_login(method, user, for_server.to_vec());
+                } else if packet_read.needs_negotiation() {
                     let options = packet_read.protocol_options().map(<[u8]>::to_vec).collect();
                     self.negotiating = Some((packet_read.negotiated_minor(), options));
                     packet_read.write_negotiated(&mut self.to_server);
+                    self.phase = Phase::Authenticating { asked: None, login: None };
                 } else {
                     self.to_server.extend_from_slice(packet);
+                    self.phase = Phase::Authenticating { asked: None, login: None };
                 }
-                self.phase = Phase::Authenticating { asked: None };
             }
         }
         input.advance(length);
         Ok(Step::Done)
     }
 
-    /// Takes a client's frame while the server authenticates it: answers go on, anything else waits. A query
+    /// Takes a client's frame while it is authenticated: answers go to who has asked, anything else waits. A query
     /// that comes in an answer's place must not reach the server.
     pub(super) fn authentication_frame(&mut self, input: &mut BytesMut) -> Result<Step, End> {
-        let Phase::Authenticating { asked } = &mut self.phase else { return Ok(Step::Done) };
+        let Phase::Authenticating { asked, login } = &mut self.phase else { return Ok(Step::Done) };
         let Some(head) = Head::peek(input, Side::Client)
             .or_else(|e| {
                 if matches!(e, WireError::Length { tag: b'p', .. }) { long_answer(input) } else { Err(e) }
@@ -172,6 +190,17 @@ impl Session {
             return Ok(Step::More);
         };
         match head.tag {
+            b'p' if login.is_some() => {
+                if asked.is_none() {
+                    return Ok(Step::Stall);
+                }
+                if input.len() < head.total {
+                    return Ok(Step::More);
+                }
+                *asked = None;
+                let frame = input.split_to(head.total);
+                self.login_answer(frame.get(HEAD..).unwrap_or_default())
+            }
             b'p' => {
                 if input.len() < head.total {
                     return Ok(Step::More);
@@ -209,6 +238,8 @@ impl Session {
     pub(super) fn startup_reply(&mut self, tag: u8, body: &[u8]) -> Result<bool, End> {
         let server = |e| End::Wire(Side::Server, e);
         match tag {
+            // The client was told what we speak when it began, and nothing else depends on it.
+            b'v' if self.method.is_some() => return Ok(false),
             b'v' => {
                 let Some((asked, mut options)) = self.negotiating.take() else { return Ok(true) };
                 let (minor, more) = startup::read_negotiate(body).map_err(server)?;
@@ -223,10 +254,13 @@ impl Session {
                 }
                 let mut reader = Reader::new(body);
                 let code = reader.u32().map_err(server)?;
-                if let Phase::Authenticating { asked } = &mut self.phase {
+                if self.method.is_some() {
+                    return self.login_request(code, reader.rest());
+                }
+                if let Phase::Authenticating { asked, .. } = &mut self.phase {
                     *asked = match code {
                         // AuthenticationOk, and the last word of SASL; every other code wants an answer.
-                        0 | 12 => None,
+                        sasl::OK | sasl::FINAL => None,
                         sasl::SASL => Some(Question::Mechanism),
                         _ => Some(Question::Other),
                     };
@@ -277,7 +311,8 @@ fn cannot_bind() -> ClientError {
         )
         .with_hint(
             "Connect with channel_binding=disable, or without TLS (sslmode=disable) to a proxy on the same host; or give \
-             the proxy the server's own certificate and key (--tls-cert and --tls-key).",
+             the proxy the server's own certificate and key (--tls-cert and --tls-key), or let it authenticate clients \
+             itself (--auth terminate).",
         )
 }
 

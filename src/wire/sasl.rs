@@ -4,11 +4,25 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::reader::{message, put_cstr};
+use super::reader::{message, put_cstr, put_value};
 use super::{Reader, WireError};
 
+/// The code of AuthenticationOk.
+pub const OK: u32 = 0;
+/// The code of AuthenticationCleartextPassword.
+pub const CLEARTEXT: u32 = 3;
+/// The code of AuthenticationMD5Password.
+pub const MD5: u32 = 5;
+/// The code of AuthenticationGSS.
+pub const GSS: u32 = 7;
+/// The code of AuthenticationSSPI.
+pub const SSPI: u32 = 9;
 /// The code of AuthenticationSASL.
 pub const SASL: u32 = 10;
+/// The code of AuthenticationSASLContinue.
+pub const CONTINUE: u32 = 11;
+/// The code of AuthenticationSASLFinal.
+pub const FINAL: u32 = 12;
 
 /// Reads the body of AuthenticationSASL behind its code: the names of the mechanisms that the server offers.
 ///
@@ -36,6 +50,39 @@ pub fn write_mechanisms(out: &mut BytesMut, names: &[&[u8]]) {
         }
         b.put_u8(0);
     });
+}
+
+/// Writes AuthenticationSASLContinue or AuthenticationSASLFinal.
+pub fn write_data(out: &mut BytesMut, code: u32, data: &[u8]) {
+    message(out, b'R', |b| {
+        b.put_u32(code);
+        b.put_slice(data);
+    });
+}
+
+/// Reads the body of SASLInitialResponse: the mechanism and its first message, empty if there is none.
+///
+/// # Errors
+/// A body that is not one.
+pub fn read_initial_response(body: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    let mut r = Reader::new(body);
+    let mechanism = r.cstr()?;
+    let data = r.value()?.unwrap_or_default();
+    r.finish()?;
+    Ok((mechanism, data))
+}
+
+/// Writes SASLInitialResponse.
+pub fn write_initial_response(out: &mut BytesMut, mechanism: &[u8], data: &[u8]) {
+    message(out, b'p', |b| {
+        put_cstr(b, mechanism);
+        put_value(b, Some(data));
+    });
+}
+
+/// Writes SASLResponse or PasswordMessage, whose body is in parts.
+pub fn write_response(out: &mut BytesMut, parts: &[&[u8]]) {
+    message(out, b'p', |b| parts.iter().for_each(|part| b.put_slice(part)));
 }
 
 /// True for a mechanism that binds authentication to the TLS connection under it.

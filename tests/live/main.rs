@@ -10,6 +10,7 @@
 
 mod analysis;
 mod attached;
+mod auth;
 mod constructs;
 mod copy;
 mod copy_random;

@@ -4,6 +4,7 @@ mod copy;
 mod extended;
 mod harness;
 mod knowledge;
+mod login;
 mod names;
 mod refusals;
 mod rows;

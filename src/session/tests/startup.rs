@@ -135,7 +135,7 @@ fn tls_is_offered_and_what_is_demanded_is_demanded() {
             p.client(&SSL_REQUEST);
             assert_eq!(p.told_bytes(), b"S");
             assert!(matches!(p.take_event(), Some(Event::Handshake)));
-            p.session.secured(names);
+            p.session.secured(names, None);
         }
         let packet = startup(3, 0, &[("user", "u"), ("database", "d")]);
         p.client(&packet);
@@ -192,14 +192,14 @@ fn a_binding_is_offered_only_where_it_holds_from_end_to_end() {
         for (link, offered, expected) in cases {
             let mut p = Peers::new(chunk, POLICY);
             p.client(&startup(3, 0, &[("user", "u")]));
-            p.session.linked(link);
+            p.session.linked(link, None);
             p.server(&offer(offered));
             assert_eq!(p.told_bytes(), offer(expected), "{link:?}");
         }
     }
     let mut p = Peers::new(usize::MAX, POLICY);
     p.client(&startup(3, 0, &[("user", "u")]));
-    p.session.linked(ServerLink::Encrypted);
+    p.session.linked(ServerLink::Encrypted, None);
     p.server(&offer(&both[..1]));
     assert!(p.told()[0].starts_with("FATAL 28000 SCRAM authentication of a client"), "{:?}", p.told());
 }
@@ -222,7 +222,7 @@ fn a_client_that_could_have_bound_is_told_what_cannot_work() {
         let mut p = Peers::new(usize::MAX, POLICY);
         p.client(&startup(3, 0, &[("user", "u")]));
         p.sent_bytes();
-        p.session.linked(link);
+        p.session.linked(link, None);
         p.server(&offer(&[b"SCRAM-SHA-256"]));
         p.told_bytes();
         p.client(&answer);
