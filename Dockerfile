@@ -11,7 +11,27 @@ FROM rust:1-alpine AS build
 RUN apk add --no-cache musl-dev gcc
 WORKDIR /src
 COPY . .
+# A static program loads no PKCS #11 module.
+RUN cargo build --release --locked --no-default-features --features aws-kms,vault-transit
+
+# With PKCS #11: docker build --target pkcs11 -t pgseal:pkcs11 . It is not static, and the module is yours to add.
+FROM rust:1-bookworm AS build-pkcs11
+WORKDIR /src
+COPY . .
 RUN cargo build --release --locked
+
+FROM debian:bookworm-slim AS pkcs11
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
+COPY --from=build-pkcs11 /src/target/release/pgseal /pgseal
+COPY LICENSE /LICENSE
+USER 65532:65532
+ENV PGSEAL_LISTEN=0.0.0.0:6432 \
+    PGSEAL_POLICY=/etc/pgseal/policy.toml \
+    PGSEAL_KEYRING=/keys/keyring.toml
+EXPOSE 6432
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/pgseal"]
+CMD ["serve"]
 
 FROM scratch
 COPY --from=build /src/target/release/pgseal /pgseal

@@ -32,6 +32,7 @@ twin:
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --lib --no-default-features -- -D warnings
 
 bench:
 	@scripts/setup.sh server
@@ -45,7 +46,7 @@ instructions:
 	benches/instructions.py $(if $(BLESS),--bless)
 
 setup:
-	@scripts/setup.sh server components libclang
+	@scripts/setup.sh server components libclang softhsm moto
 
 clean:
 	$(CARGO) clean

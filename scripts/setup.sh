@@ -4,6 +4,8 @@
 #   scripts/setup.sh server      PostgreSQL's programs (server, psql, pgbench)
 #   scripts/setup.sh components  rustfmt and clippy
 #   scripts/setup.sh libclang    what the test oracle is built with
+#   scripts/setup.sh softhsm     a PKCS #11 module, and moto, a stand-in of AWS: for the tests of key-encryption keys
+#   scripts/setup.sh moto
 #   scripts/setup.sh callgrind   what counts instructions
 #
 # What is there is left as it is: installing a package again would upgrade it, and restart a server.
@@ -35,6 +37,21 @@ libclang() {
     compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || packages 'libclang' libclang-dev
     # PostgreSQL's sources, for the oracle's texts, are packed with it.
     have bzip2 || packages 'bzip2' bzip2
+}
+
+softhsm() {
+    have softhsm2-util || packages 'SoftHSM 2' softhsm2
+    # Gives a passphrase a terminal.
+    have script || packages 'script' bsdutils
+}
+
+# In a folder of its own, for all working copies; the tests look there.
+moto() {
+    local folder=${PGSEAL_TEST_MOTO:-$HOME/.cache/pgseal-tests/moto}
+    [ -x "$folder/bin/moto_server" ] && return
+    have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || packages 'Python' python3 python3-venv
+    python3 -m venv "$folder"
+    "$folder/bin/pip" install --quiet 'moto[server]>=5,<6' || fail 'moto could not be installed'
 }
 
 callgrind() {

@@ -24,6 +24,7 @@ pub const TABLE: &[(&str, &str)] = &[
     (PLAN_CHANGES, "Binds refused because the plan of their statement had changed."),
     (CATALOG_LOADS, "Catalogs read from a server."),
     (CATALOG_LOAD_FAILURES, "Attempts to read a catalog that failed, by a lock for example."),
+    (KEYRING_LOADS, "Times that the keyring was read while the proxy runs, by outcome: taken or failed."),
     (TLS_HANDSHAKES, "TLS handshakes done, by side: client or server."),
     (TLS_HANDSHAKE_FAILURES, "TLS handshakes that failed or took too long, by side: client or server."),
     (PROTOCOL_VIOLATIONS, "Sessions closed because a peer broke the protocol."),
@@ -43,6 +44,7 @@ const ORIGIN_DISAGREEMENTS: &str = "pgseal_origin_disagreements_total";
 const PLAN_CHANGES: &str = "pgseal_plan_changes_total";
 const CATALOG_LOADS: &str = "pgseal_catalog_loads_total";
 const CATALOG_LOAD_FAILURES: &str = "pgseal_catalog_load_failures_total";
+const KEYRING_LOADS: &str = "pgseal_keyring_loads_total";
 const TLS_HANDSHAKES: &str = "pgseal_tls_handshakes_total";
 const TLS_HANDSHAKE_FAILURES: &str = "pgseal_tls_handshake_failures_total";
 const PROTOCOL_VIOLATIONS: &str = "pgseal_protocol_violations_total";
@@ -84,6 +86,10 @@ pub struct Metrics {
     pub catalog_loads: Counter,
     /// Attempts to read one that failed.
     pub catalog_load_failures: Counter,
+    /// Times that the keyring was read again and taken.
+    pub keyrings_taken: Counter,
+    /// Times that it was not, because it is wrong or its key-encryption key is out of reach.
+    pub keyrings_failed: Counter,
     /// TLS handshakes with clients.
     pub client_handshakes: Handshakes,
     /// TLS handshakes with servers.
@@ -120,6 +126,8 @@ impl Metrics {
             plan_changes: counter!(PLAN_CHANGES),
             catalog_loads: counter!(CATALOG_LOADS),
             catalog_load_failures: counter!(CATALOG_LOAD_FAILURES),
+            keyrings_taken: counter!(KEYRING_LOADS, "outcome" => "taken"),
+            keyrings_failed: counter!(KEYRING_LOADS, "outcome" => "failed"),
             client_handshakes: Handshakes::of("client"),
             server_handshakes: Handshakes::of("server"),
             protocol_violations: counter!(PROTOCOL_VIOLATIONS),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use jiff::Timestamp;
 
 use crate::crypto::KeyId;
-use crate::keyring::{self, KekSource, Keyring, State, os_entropy};
+use crate::keyring::{self, KekSource, Keks, Keyring, State, os_entropy};
 
 /// The name of the first data key; a policy that names none uses it.
 pub const FIRST_KEY: &str = "default";
@@ -23,7 +23,7 @@ pub struct Initialized {
 }
 
 /// Makes a keyring at `keyring` with one active data key, and the file of the key-encryption key `kek`
-/// (`file:PATH` or `env:NAME`; a relative path starts at the current folder) if it is absent. Both are readable by
+/// (as [`KekSource`] reads it; a relative path starts at the current folder) if it is absent. Both are readable by
 /// their owner only, and on disk when this returns.
 ///
 /// # Errors
@@ -35,14 +35,21 @@ pub fn init(keyring: &Path, kek: &str) -> anyhow::Result<Initialized> {
     let folder = keyring::make_folder_of(keyring)?;
     let source = kek.parse::<KekSource>()?.relative_to(&folder)?;
     let made = source.create_if_absent(&folder, &mut entropy)?;
-    let provider = source.open(&folder)?;
+    let provider = source.open_new(&folder)?;
     let mut ring = Keyring::new(source.to_string());
     let key_id = ring.add(FIRST_KEY, State::Active, provider.as_ref(), &mut entropy, Timestamp::now())?;
     ring.create(keyring, &mut entropy)?;
-    keyring::load(keyring, None).context("the new keyring does not open")?;
+    let mut keks = Keks::default();
+    keks.insert(&source.to_string(), provider);
+    keyring::load_with(keyring, &mut keks).context("the new keyring does not open")?;
     let kek_made = match &source {
         KekSource::File(path) if made => Some(folder.join(path)),
-        KekSource::File(_) | KekSource::Env(_) => None,
+        KekSource::File(_)
+        | KekSource::Env(_)
+        | KekSource::Passphrase(_)
+        | KekSource::VaultTransit(_)
+        | KekSource::AwsKms(_)
+        | KekSource::Pkcs11(_) => None,
     };
     Ok(Initialized { key_id, kek: source.to_string(), kek_made })
 }

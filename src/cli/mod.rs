@@ -105,7 +105,8 @@ enum Command {
 /// Make a keyring with one active data key named `default`, or propose a policy
 ///
 /// The data key is wrapped by a key-encryption key (KEK), which lies elsewhere: in a file, which is made when it
-/// is absent, or in an environment variable. A keyring that is there already is never overwritten.
+/// is absent, in an environment variable, behind a passphrase, or with a service that never gives it away (Vault's
+/// transit engine, AWS KMS, a PKCS #11 module). A keyring that is there already is never overwritten.
 ///
 /// With `--suggest`, no keyring is made: a policy is proposed, of the columns that look sensitive by their names and
 /// types, each with the mode that constraints and the statements seen need, and with the reasons in comments.
@@ -114,6 +115,10 @@ enum Command {
 Examples:
   pgseal init --keyring keys/keyring.toml --kek file:keys/kek
   pgseal init --keyring keys/keyring.toml --kek env:APP_KEK   # APP_KEK holds 32 bytes in base64
+  pgseal init --keyring keys/keyring.toml --kek passphrase:   # asks for it; or passphrase:file:PATH
+  pgseal init --keyring keys/keyring.toml --kek vault-transit:app       # VAULT_ADDR, VAULT_TOKEN
+  pgseal init --keyring keys/keyring.toml --kek aws-kms:alias/app       # AWS_REGION, ...
+  pgseal init --keyring keys/keyring.toml --kek 'pkcs11:token=app;object=kek?module-path=/usr/lib/m.so'
   pgseal init --suggest postgres://me@db.internal/app > policy.toml
   pgseal init --suggest postgres://me@db.internal/app --queries postgresql.log --out policy.toml
 
@@ -123,7 +128,8 @@ pub struct InitArgs {
     /// The keyring file to make, in a directory that only its owner can read.
     #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING", required_unless_present = "suggest")]
     pub keyring: Option<PathBuf>,
-    /// Where the key-encryption key is: `file:PATH` or `env:NAME`.
+    /// Where the key-encryption key is: `file:PATH`, `env:NAME`, `passphrase:[file:PATH|env:NAME]`,
+    /// `vault-transit:[MOUNT/]KEY`, `aws-kms:KEY` or `pkcs11:URI`.
     #[arg(long, value_name = "KEK", env = "PGSEAL_KEK", required_unless_present = "suggest")]
     pub kek: Option<String>,
     /// Propose a policy for this database, from its columns and from what pg_stat_statements has seen there.
@@ -167,7 +173,7 @@ pub struct ServeArgs {
     /// The keyring.
     #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
     pub keyring: PathBuf,
-    /// A key-encryption key to use instead of the one that the keyring names: `file:PATH` or `env:NAME`.
+    /// A key-encryption key to use instead of the one that the keyring names, as for `init`.
     // No variable stands for it: PGSEAL_KEK may be the one that holds the key itself.
     #[arg(long, value_name = "KEK")]
     pub kek: Option<String>,
@@ -346,7 +352,7 @@ pub struct CheckArgs {
     /// The keyring, to see that it holds an active key under each name in the policy.
     #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
     pub keyring: Option<PathBuf>,
-    /// A key-encryption key to use instead of the one that the keyring names: `file:PATH` or `env:NAME`.
+    /// A key-encryption key to use instead of the one that the keyring names, as for `init`.
     // No variable stands for it: PGSEAL_KEK may be the one that holds the key itself.
     #[arg(long, value_name = "KEK")]
     pub kek: Option<String>,

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
@@ -11,12 +11,15 @@ use tokio::sync::watch;
 use super::ServeArgs;
 use super::auth::WatchedUsers;
 use super::keys::fleet::Held;
-use crate::keyring::{self, Keys};
+use crate::keyring::{self, Keks, KeyringError, Keys};
+use crate::metrics::Metrics;
 use crate::net::tls::Tls;
 use crate::policy::{ColumnName, Policy};
 
 /// So often the keyring's file is looked at.
 const LOOK_AT_FILES: Duration = Duration::from_secs(2);
+/// So long after a key-encryption key was out of reach it is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Reads the files of certificates again at each SIGHUP, and the keyring and the users when their files have changed as
 /// well.
@@ -26,6 +29,7 @@ pub(super) async fn reload(
     mut watched: Watched,
     new_keys: watch::Sender<Arc<Keys>>,
     in_use: watch::Sender<Held>,
+    metrics: &Metrics,
 ) {
     let mut looks = tokio::time::interval(LOOK_AT_FILES);
     loop {
@@ -41,12 +45,23 @@ pub(super) async fn reload(
             _ = looks.tick() => {}
         }
         watched.look_at_users(hung_up);
-        if !hung_up && !watched.has_changed() {
+        if !hung_up && !watched.has_changed() && !watched.is_to_be_asked_again() {
             continue;
         }
         watched.note();
-        match watched.load() {
+        // A service may keep its asker waiting; the proxy goes on meanwhile.
+        let asked = tokio::task::spawn_blocking(move || {
+            let loaded = watched.load();
+            (watched, loaded)
+        });
+        let Ok((given_back, loaded)) = asked.await else {
+            tracing::error!("the keyring can no longer be read again: reading it failed by a fault of ours");
+            return std::future::pending().await;
+        };
+        watched = given_back;
+        match loaded {
             Ok(keys) => {
+                metrics.keyrings_taken.increment(1);
                 let keys = Arc::new(keys);
                 let before = Arc::downgrade(&new_keys.send_replace(keys.clone()));
                 tracing::info!(keys = keys.iter().count(), "the keyring was read again");
@@ -57,6 +72,7 @@ pub(super) async fn reload(
                 in_use.send_replace(Held::of(&keys));
             }
             Err(error) => {
+                metrics.keyrings_failed.increment(1);
                 tracing::error!(
                     error = format!("{error:#}"),
                     "the keyring was not read again: all stays as it was"
@@ -69,7 +85,9 @@ pub(super) async fn reload(
 /// The keyring, and how its file was when it was read.
 pub(super) struct Watched {
     keyring: PathBuf,
-    kek: Option<String>,
+    keks: Keks,
+    /// When to ask again what was out of reach.
+    again: Option<Instant>,
     /// Columns and the keys that they name.
     columns: Vec<(ColumnName, String)>,
     stamp: Option<Stamp>,
@@ -88,8 +106,8 @@ struct Stamp {
 impl Watched {
     pub(super) fn new(args: &ServeArgs, policy: &Policy) -> Self {
         let columns = policy.columns().map(|(name, column)| (name, column.key.clone())).collect();
-        let (keyring, kek) = (args.keyring.clone(), args.kek.clone());
-        let mut watched = Self { keyring, kek, columns, stamp: None, users: None };
+        let (keyring, keks) = (args.keyring.clone(), Keks::new(args.kek.as_deref()));
+        let mut watched = Self { keyring, keks, again: None, columns, stamp: None, users: None };
         watched.note();
         watched
     }
@@ -123,8 +141,12 @@ impl Watched {
     }
 
     /// The keys; each that the policy names has to be able to seal.
-    pub(super) fn load(&self) -> anyhow::Result<Keys> {
-        let keys = keyring::load(&self.keyring, self.kek.as_deref())?;
+    pub(super) fn load(&mut self) -> anyhow::Result<Keys> {
+        self.keks.renew();
+        let loaded = keyring::load_with(&self.keyring, &mut self.keks);
+        let out_of_reach = loaded.as_ref().is_err_and(KeyringError::may_pass);
+        self.again = out_of_reach.then(|| Instant::now() + ASK_AGAIN);
+        let keys = loaded?;
         for (name, key) in &self.columns {
             if keys.active(key).is_none() {
                 anyhow::bail!(
@@ -138,6 +160,10 @@ impl Watched {
 
     fn has_changed(&self) -> bool {
         look(&self.keyring) != self.stamp
+    }
+
+    fn is_to_be_asked_again(&self) -> bool {
+        self.again.is_some_and(|again| again <= Instant::now())
     }
 
     fn note(&mut self) {

@@ -23,7 +23,7 @@ use crate::policy::Policy;
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     let policy = Policy::load(&args.policy)?;
-    let watched = Watched::new(args, &policy);
+    let mut watched = Watched::new(args, &policy);
     let keys = Arc::new(watched.load()?);
     let workers = match args.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -35,6 +35,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     let authenticates = auth.is_some();
     let watched = watched.with_users(helpers.users);
     let (new_keys, keys) = watch::channel(keys);
+    let metrics = Metrics::new();
     let config = net::Config {
         upstream: args.upstream.clone(),
         policy: Arc::new(policy),
@@ -46,7 +47,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         tls: tls.clone(),
         auth,
         workers,
-        metrics: Metrics::new(),
+        metrics: metrics.clone(),
     };
     block_on(async {
         let listener = TcpListener::bind(&args.listen)
@@ -61,7 +62,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         let mut heartbeat = args.database.as_ref().map(|url| Heartbeat::new(url, reported));
         tokio::select! {
             served = net::serve(listener, config, stages) => served?,
-            () = reload(hangups, &tls, watched, new_keys, in_use) => {}
+            () = reload(hangups, &tls, watched, new_keys, in_use, &metrics) => {}
             () = report(&mut heartbeat) => {}
             () = look_up(helpers.lookups) => {}
             () = stop(terminated, &stage, Duration::from_secs(args.drain_timeout)) => {}

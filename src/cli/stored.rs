@@ -31,7 +31,7 @@ pub(super) struct StoredArgs {
     /// The keyring.
     #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
     pub keyring: PathBuf,
-    /// A key-encryption key to use instead of the one that the keyring names: `file:PATH` or `env:NAME`.
+    /// A key-encryption key to use instead of the one that the keyring names, as for `init`.
     #[arg(long, value_name = "KEK")]
     pub kek: Option<String>,
     /// The database, directly and not through the proxy: a URL or key=value pairs.

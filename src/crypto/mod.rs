@@ -30,7 +30,7 @@ pub use envelope::{Body, Envelope, EnvelopeError, HEADER_LEN, Header, MAGIC, VER
 pub use siv::Siv;
 pub use text::{TEXT_PREFIX, decode_text, encode_text, looks_like_text_envelope};
 pub use value::{DeterministicKey, RandomizedKey, ValueKey};
-pub use wrap::{WRAPPED_LEN, unwrap_key, wrap_key};
+pub use wrap::{WRAPPED_LEN, associated_data as wrap_associated_data, unwrap_key, wrap_key};
 pub use xaes::{Subkey, Xaes};
 
 /// The largest envelope, in bytes. PostgreSQL's own limit for a value is 1 GB; sealing and opening work on

@@ -50,7 +50,8 @@ fn halves(nonce: &[u8; 24]) -> Option<(&[u8; 12], &[u8; 12])> {
     Some((prefix, rest.first_chunk()?))
 }
 
-fn associated_data(name: &str, id: KeyId) -> Vec<u8> {
+/// What a wrap is bound to, whoever makes it: `pgseal/v1/wrap`, NUL, name, NUL, id.
+pub fn associated_data(name: &str, id: KeyId) -> Vec<u8> {
     let [prefix, label] = Purpose::Wrap.parts();
     [prefix, label, b"\0", name.as_bytes(), b"\0", &id.0].concat()
 }

@@ -1,7 +1,5 @@
 //! What a keyring file says, read strictly and written whole.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +12,8 @@ use toml::value::Datetime;
 
 use super::disk::{self, DiskError, Lock, folder_of};
 use super::{
-    AbsentKey, DataKey, Entropy, EntropyError, KekError, KekProvider, KekSource, Keys, State, WrapContext,
+    AbsentKey, DataKey, Entropy, EntropyError, KekError, KekProvider, KekSource, Keks, Keys, State,
+    WrapContext,
 };
 use crate::crypto::{KeyId, key_id};
 use crate::secret::Secret;
@@ -120,7 +119,8 @@ impl Keyring {
     /// that [`Keyring::kek`] names, and returns its id. Nothing is written yet.
     ///
     /// # Errors
-    /// The name is no name, another version is active already, or the provider refuses.
+    /// The name is no name, another version is active already, or the provider refuses, or does not unwrap the keys
+    /// that it wrapped before.
     pub fn add(
         &mut self,
         name: &str,
@@ -137,6 +137,7 @@ impl Keyring {
             return Err(KeyringError::ActiveAlready { name: name.into() });
         }
         let version = versions().map(|key| key.version).max().unwrap_or(0).saturating_add(1);
+        self.prove(provider)?;
         let (id, secret) = self.draw(entropy)?;
         let wrapped = provider.wrap(WrapContext { name, id }, &secret, entropy);
         let key = wrapped.map_err(|reason| KeyringError::Kek { kek: self.kek.clone(), reason })?;
@@ -155,15 +156,15 @@ impl Keyring {
     }
 
     /// Unwraps the keys that `serve` needs; the others are listed with their state. `path` is the keyring's
-    /// own, `kek` a key-encryption key to use instead of those that the file names.
+    /// own, `keks` what its key-encryption keys are fetched with.
     ///
     /// # Errors
     /// A key-encryption key cannot be had, or a key does not unwrap or has another id than the file says.
-    pub fn unlock(&self, path: &Path, kek: Option<&str>) -> Result<Keys, KeyringError> {
-        let mut keks = Unwrapper { folder: folder_of(path), instead: kek, opened: BTreeMap::new() };
+    pub fn unlock(&self, path: &Path, keks: &mut Keks) -> Result<Keys, KeyringError> {
+        let folder = folder_of(path);
         let (loaded, absent): (Vec<_>, Vec<_>) = self.keys.iter().partition(|key| key.state.is_loaded());
         let loaded = loaded.into_iter().map(|entry| {
-            let secret = keks.unwrap(entry)?;
+            let secret = keks.unwrap(entry, &folder)?;
             Ok(DataKey::new(entry.name.clone(), entry.version, entry.state, secret))
         });
         let absent = absent.into_iter().map(|entry| AbsentKey {
@@ -175,14 +176,13 @@ impl Keyring {
         Ok(Keys::new(loaded.collect::<Result<Vec<_>, KeyringError>>()?, absent))
     }
 
-    /// Unwraps one key, whatever its state. `path` and `kek` as in [`Keyring::unlock`].
+    /// Unwraps one key, whatever its state. `path` and `keks` as in [`Keyring::unlock`].
     ///
     /// # Errors
     /// As [`Keyring::unlock`]; a key that is destroyed, or not there, does not unwrap.
-    pub fn unwrap_one(&self, path: &Path, kek: Option<&str>, id: KeyId) -> Result<Secret<32>, KeyringError> {
-        let mut keks = Unwrapper { folder: folder_of(path), instead: kek, opened: BTreeMap::new() };
+    pub fn unwrap_one(&self, path: &Path, keks: &mut Keks, id: KeyId) -> Result<Secret<32>, KeyringError> {
         match self.keys.iter().find(|key| key.id == id) {
-            Some(entry) => keks.unwrap(entry),
+            Some(entry) => keks.unwrap(entry, &folder_of(path)),
             None => Err(KeyringError::Unwrap {
                 key: id.to_string(),
                 kek: "none".into(),
@@ -223,6 +223,20 @@ impl Keyring {
             }
         }
         text
+    }
+
+    /// Sees that a provider unwraps what is here already: under another passphrase than the others, say, a new key could
+    /// not be unwrapped together with them.
+    fn prove(&self, provider: &dyn KekProvider) -> Result<(), KeyringError> {
+        let loaded = self.keys.iter().filter(|key| key.state.is_loaded());
+        let mut wraps = loaded.flat_map(|key| key.wraps.iter().map(move |wrap| (key, wrap)));
+        let Some((key, wrap)) = wraps.find(|(_, wrap)| wrap.kek == self.kek) else { return Ok(()) };
+        let context = WrapContext { name: &key.name, id: key.id };
+        provider.unwrap(context, &wrap.key).map(|_| ()).map_err(|reason| KeyringError::Unwrap {
+            key: key.to_string(),
+            kek: self.kek.clone(),
+            reason,
+        })
     }
 
     /// A random key whose id no key of the keyring has or had.
@@ -309,6 +323,21 @@ pub enum KeyringError {
     Entropy(#[from] EntropyError),
 }
 
+impl KeyringError {
+    /// True if the same may work a while later, since a service is down or too busy.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Kek { reason, .. } | Self::Unwrap { reason, .. } => reason.may_pass(),
+            Self::Disk(_)
+            | Self::Content { .. }
+            | Self::WrongId { .. }
+            | Self::InvalidName { .. }
+            | Self::ActiveAlready { .. }
+            | Self::Entropy(_) => false,
+        }
+    }
+}
+
 impl Problem {
     fn at(text: &str, offset: usize, message: impl Into<String>) -> Self {
         let before = text.get(..offset).unwrap_or(text);
@@ -318,53 +347,6 @@ impl Problem {
             column: line.chars().count() + 1,
             message: message.into(),
         }
-    }
-}
-
-/// The key-encryption keys of a keyring, each fetched when it is first needed.
-struct Unwrapper<'a> {
-    folder: PathBuf,
-    instead: Option<&'a str>,
-    opened: BTreeMap<&'a str, Box<dyn KekProvider>>,
-}
-
-impl<'a> Unwrapper<'a> {
-    fn unwrap(&mut self, entry: &'a Entry) -> Result<Secret<32>, KeyringError> {
-        let mut failed = None;
-        // While the key-encryption key changes there are two wraps, of which one is enough.
-        for wrap in &entry.wraps {
-            let kek = self.instead.unwrap_or(&wrap.kek);
-            let context = WrapContext { name: &entry.name, id: entry.id };
-            let provider = match self.provider(kek) {
-                Ok(provider) => provider,
-                Err(reason) => {
-                    failed = Some(KeyringError::Kek { kek: kek.into(), reason });
-                    continue;
-                }
-            };
-            match provider.unwrap(context, &wrap.key) {
-                Ok(secret) if key_id(&secret) == entry.id => return Ok(secret),
-                Ok(secret) => {
-                    let (expected, found) = (entry.id, key_id(&secret));
-                    return Err(KeyringError::WrongId { key: entry.to_string(), expected, found });
-                }
-                Err(reason) => {
-                    failed = Some(KeyringError::Unwrap { key: entry.to_string(), kek: kek.into(), reason });
-                }
-            }
-        }
-        Err(failed.unwrap_or(KeyringError::Unwrap {
-            key: entry.to_string(),
-            kek: "none".into(),
-            reason: KekError::NotAuthentic,
-        }))
-    }
-
-    fn provider(&mut self, kek: &'a str) -> Result<&dyn KekProvider, KekError> {
-        Ok(match self.opened.entry(kek) {
-            Slot::Occupied(opened) => &**opened.into_mut(),
-            Slot::Vacant(place) => &**place.insert(kek.parse::<KekSource>()?.open(&self.folder)?),
-        })
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `file` | [`Keyring`], what the keyring file says |
 //! | `versions` | [`VersionName`], and the states that a version goes through |
 //! | `kek` | [`KekProvider`] and the providers |
+//! | `keks` | [`Keks`], the providers that a keyring is opened with |
 //! | `disk` | durable writes, the lock, and who may read |
 //!
 //! The file is documented in `docs/format.md`. `serve` calls [`load`] at start and on reload; commands that
@@ -15,6 +16,7 @@
 mod disk;
 mod file;
 mod kek;
+mod keks;
 mod keys;
 mod vault;
 mod versions;
@@ -25,7 +27,8 @@ use zeroize::Zeroizing;
 
 pub use disk::DiskError;
 pub use file::{Entry, Keyring, KeyringError, Problem, Wrap};
-pub use kek::{KekError, KekProvider, KekSource, WrapContext};
+pub use kek::{KekError, KekProvider, KekSource, PassphraseSource, WrapContext};
+pub use keks::Keks;
 pub use keys::{AbsentKey, DataKey, Keys, State};
 pub use vault::{OpenError, SealError, Vault};
 pub use versions::{ChangeError, VersionName, VersionNameError};
@@ -52,7 +55,15 @@ pub fn os_entropy() -> Entropy {
 /// The file cannot be read or may be read by others, says something that it may not, or its keys do not
 /// unwrap. The text names file, place and reason.
 pub fn load(path: &Path, kek: Option<&str>) -> Result<Keys, KeyringError> {
-    Keyring::read(path)?.unlock(path, kek)
+    load_with(path, &mut Keks::new(kek))
+}
+
+/// The same with key-encryption keys that may be open already.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, keks: &mut Keks) -> Result<Keys, KeyringError> {
+    Keyring::read(path)?.unlock(path, keks)
 }
 
 /// Reads a file of at most `limit` bytes that only its owner may read, or that root owns and the process's group may

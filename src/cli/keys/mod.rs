@@ -18,7 +18,7 @@ use super::database::Database;
 use super::{Exit, block_on};
 use crate::crypto::KeyId;
 use crate::keyring::{
-    self, ChangeError, Entry, KekSource, Keyring, KeyringError, State, VersionName, os_entropy,
+    self, ChangeError, Entry, KekSource, Keks, Keyring, KeyringError, State, VersionName, os_entropy,
 };
 use crate::policy::Policy;
 
@@ -84,7 +84,7 @@ pub(super) enum KeysCommand {
     /// the new one, --finish drops the old wraps.
     #[command(group = clap::ArgGroup::new("step").args(["kek", "finish"]).required(true))]
     Rewrap {
-        /// The new key-encryption key: `file:PATH` or `env:NAME`. A file that is not there is made.
+        /// The new key-encryption key, as for `init`. A file that is not there is made.
         #[arg(long, value_name = "KEK")]
         kek: Option<String>,
         /// Drop the wraps by other key-encryption keys than the keyring's own.
@@ -291,9 +291,10 @@ fn rewrap(kek: Option<&str>, file: &FileArgs, out: &mut impl Write) -> anyhow::R
     }
     let name = source.to_string();
     let rewrapped = change(file, |keyring, entropy| {
-        let provider = source.open(&folder).with_context(|| format!("key-encryption key {name}"))?;
+        let provider = source.open_new(&folder).with_context(|| format!("key-encryption key {name}"))?;
+        let mut keks = Keks::default();
         let before = keyring.clone();
-        let unwrapped = |entry: &Entry| before.unwrap_one(&path, None, entry.id);
+        let unwrapped = |entry: &Entry| before.unwrap_one(&path, &mut keks, entry.id);
         Ok(keyring.rewrap(&name, provider.as_ref(), unwrapped, entropy)?)
     })?;
     said(
@@ -309,9 +310,12 @@ fn export(to: &Path, file: &FileArgs, out: &mut impl Write) -> anyhow::Result<()
     let mut keyring = Keyring::read(&file.keyring)?;
     let folder = file.folder();
     // A key-encryption key beside the keyring is not beside the copy.
-    let absolute = |kek: &str| match kek.parse() {
-        Ok(KekSource::File(path)) => KekSource::File(folder.join(path)).to_string(),
-        Ok(KekSource::Env(_)) | Err(_) => kek.to_owned(),
+    let absolute = |kek: &str| match kek.parse::<KekSource>() {
+        Ok(source) => {
+            let path = source.path().map(|path| folder.join(path));
+            path.map_or_else(|| kek.to_owned(), |path| source.with_path(path).to_string())
+        }
+        Err(_) => kek.to_owned(),
     };
     keyring.kek = absolute(&keyring.kek);
     for wrap in keyring.keys.iter_mut().flat_map(|key| &mut key.wraps) {
@@ -337,11 +341,12 @@ fn import(from: &Path, kek: Option<&str>, file: &FileArgs, out: &mut impl Write)
     let folder = file.folder();
     let added = change(file, |keyring, entropy| {
         let mut added = keyring.merge(&other, Timestamp::now());
+        let mut keks = Keks::new(kek);
         let source = keyring.kek.parse::<KekSource>()?;
         let provider = source.open(&folder).with_context(|| format!("key-encryption key {source}"))?;
         // Here they are wrapped by this keyring's own key, which proves that they unwrap.
         for entry in added.iter_mut().filter(|entry| entry.state != State::Destroyed) {
-            let secret = other.unwrap_one(from, kek, entry.id)?;
+            let secret = other.unwrap_one(from, &mut keks, entry.id)?;
             let context = keyring::WrapContext { name: &entry.name, id: entry.id };
             let key = provider.wrap(context, &secret, entropy)?;
             entry.wraps = vec![keyring::Wrap { kek: keyring.kek.clone(), key }];

@@ -150,6 +150,18 @@ fn a_drawn_key_whose_id_is_taken_is_drawn_again() {
 }
 
 #[test]
+fn a_key_is_never_added_under_another_kek_than_the_others() {
+    let (folder, path) = folder();
+    fs::write(folder.path().join("kek"), [1; 32]).unwrap();
+    let other = KekSource::File("kek".into()).open(folder.path()).unwrap();
+    let mut keyring = Keyring::read(&path).unwrap();
+    let before = keyring.clone();
+    let refused = keyring.add("new", State::Staged, other.as_ref(), &mut os_entropy(), now());
+    assert!(matches!(refused, Err(KeyringError::Unwrap { .. })));
+    assert_eq!(keyring, before);
+}
+
+#[test]
 fn names_and_a_second_active_version_are_refused() {
     let (folder, _path) = folder();
     let provider = KekSource::File("kek".into()).open(folder.path()).unwrap();
@@ -239,6 +251,7 @@ fn one_of_two_wraps_is_enough_and_archived_keys_stay_wrapped() {
     new.create_if_absent(folder.path(), &mut os_entropy()).unwrap();
     let new = new.open(folder.path()).unwrap();
     Keyring::update(&path, &mut os_entropy(), |keyring, entropy| {
+        keyring.kek = "file:new-kek".into();
         let archived = keyring.add("old", State::Staged, new.as_ref(), entropy, now())?;
         let entry = keyring.keys.iter_mut().find(|key| key.id == archived).unwrap();
         entry.state = State::Archived;
@@ -260,7 +273,7 @@ fn a_wrap_moved_to_another_name_or_id_does_not_unwrap() {
     for change in [|key: &mut Entry| key.name = "other".into(), |key: &mut Entry| key.id.0[0] ^= 1] {
         let mut changed = keyring.clone();
         change(&mut changed.keys[0]);
-        assert!(matches!(changed.unlock(&path, None), Err(KeyringError::Unwrap { .. })));
+        assert!(matches!(changed.unlock(&path, &mut Keks::default()), Err(KeyringError::Unwrap { .. })));
     }
 }
 
@@ -273,5 +286,5 @@ fn an_unwrapped_key_must_have_the_id_that_the_file_says() {
     let context = WrapContext { name: &name, id };
     let other = provider.wrap(context, &Secret::new([1; 32]), &mut os_entropy()).unwrap();
     keyring.keys[0].wraps[0].key = other;
-    assert!(matches!(keyring.unlock(&path, None), Err(KeyringError::WrongId { .. })));
+    assert!(matches!(keyring.unlock(&path, &mut Keks::default()), Err(KeyringError::WrongId { .. })));
 }
