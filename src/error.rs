@@ -71,6 +71,8 @@ impl SqlState {
     pub const INDETERMINATE_DATATYPE: Self = Self(*b"42P18");
     /// 53300, there are as many sessions as there may be.
     pub const TOO_MANY_CONNECTIONS: Self = Self(*b"53300");
+    /// 55000, something is not in the state that this needs.
+    pub const OBJECT_NOT_IN_PREREQUISITE_STATE: Self = Self(*b"55000");
     /// 54000, a limit of the program is exceeded.
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
     /// 54001, a statement nested too deep.

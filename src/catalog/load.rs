@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::queries::QUERIES;
 use super::{
-    Attribute, Catalog, Dependent, DependentKind, Function, NamedType, Relation, RelationKind, RelationName,
+    Attribute, Catalog, Dependent, DependentKind, Function, NamedType, Pin, Relation, RelationKind,
+    RelationName,
 };
 use crate::datum::Oid;
 
@@ -16,6 +18,7 @@ pub struct Loader {
     relations: BTreeMap<Oid, Relation>,
     types: BTreeMap<Oid, NamedType>,
     functions: Vec<Function>,
+    pins: Vec<Arc<Pin>>,
 }
 
 /// The server's answer to a query of ours is not what it has to be.
@@ -64,6 +67,7 @@ impl Loader {
             5 => self.dependent(&mut row),
             6 => self.ty(&mut row),
             7 => self.function(&mut row),
+            8 => self.pin(&mut row),
             _ => Err(CatalogError::NoSuchQuery(query)),
         }
     }
@@ -78,6 +82,7 @@ impl Loader {
             relations: self.relations.into_values().collect(),
             types: self.types.into_values().collect(),
             functions: self.functions,
+            pins: self.pins,
         })
     }
 
@@ -178,6 +183,14 @@ impl Loader {
         let returns_rows_of =
             returns.map(|oid| oid.parse().map_err(|_| row.malformed("row type"))).transpose()?;
         self.functions.push(Function { oid, name, body, returns_rows_of });
+        Ok(())
+    }
+
+    /// One that is not understood keeps the catalog from being read: it may say that values are under another key.
+    fn pin(&mut self, row: &mut Row<'_>) -> Result<(), CatalogError> {
+        let (table, comment) = (row.text("relname")?, row.text("description")?);
+        let pin = Pin::read(table, comment).ok_or_else(|| row.malformed("description"))?;
+        self.pins.push(Arc::new(pin));
         Ok(())
     }
 }
@@ -379,7 +392,7 @@ mod tests {
         for (rows, wanted) in cases {
             assert_eq!(load(&rows).err(), wanted, "{rows:?}");
         }
-        assert_eq!(Loader::new().row(8, &[]), Err(CatalogError::NoSuchQuery(8)));
+        assert_eq!(Loader::new().row(9, &[]), Err(CatalogError::NoSuchQuery(9)));
         assert_eq!(Loader::new().row(0, &[Some(b"\xFF")]).err(), malformed("database", "database"));
     }
 

@@ -6,6 +6,7 @@
 mod check;
 mod encrypted;
 mod load;
+mod pin;
 mod queries;
 mod session;
 
@@ -18,6 +19,7 @@ use crate::policy::type_name;
 pub use crate::policy::{ColumnName, ColumnState, RelationName, Storage};
 pub use check::{Finding, Grade, Statistics, check};
 pub use load::{CatalogError, Loader};
+pub use pin::{OWN_TRIGGER, Phase, Pin};
 pub use queries::{CatalogQuery, EPILOGUE, PROLOGUE, QUERIES, SESSION_QUERY};
 pub use session::SessionFacts;
 
@@ -40,6 +42,8 @@ pub struct Class {
     pub state: ColumnState,
     /// The server would describe it without the modifier of its type: it is an expression's.
     pub bare: bool,
+    /// Under which version of the key its values are, where that is not the active one for sure.
+    pub pin: Option<Arc<Pin>>,
 }
 
 impl Class {
@@ -49,6 +53,11 @@ impl Class {
             && self.binding == other.binding
             && self.key == other.key
             && self.storage == other.storage
+    }
+
+    /// The pin of a context whose values are being moved from one version of the key to another.
+    pub fn moving(&self) -> Option<&Arc<Pin>> {
+        self.pin.as_ref().filter(|pin| pin.phase == Phase::Moving)
     }
 }
 
@@ -66,6 +75,8 @@ pub struct Catalog {
     pub types: Vec<NamedType>,
     /// Functions and procedures outside pg_catalog and information_schema that may reach a protected relation.
     pub functions: Vec<Function>,
+    /// Contexts of deterministic columns whose key was promoted.
+    pub pins: Vec<Arc<Pin>>,
 }
 
 /// Why a policy's type name is no type of this database that can be sealed.
@@ -113,6 +124,30 @@ impl Catalog {
             labels: labels.clone(),
         }));
         Ok(Type { base: if array { Base::Array(Box::new(base)) } else { base }, modifier: -1 })
+    }
+
+    /// Whether an expression or a view is left out: while somebody holds an exclusive lock they cannot be read.
+    pub fn has_gaps(&self) -> bool {
+        let needs = |kind: DependentKind| match kind {
+            DependentKind::Policy
+            | DependentKind::Check
+            | DependentKind::ExpressionIndex
+            | DependentKind::Rule => true,
+            DependentKind::Unique
+            | DependentKind::Exclusion
+            | DependentKind::ForeignKey
+            | DependentKind::ReferencedBy
+            | DependentKind::Index
+            | DependentKind::PartitionKey
+            | DependentKind::BeforeRowTrigger
+            | DependentKind::ConditionalTrigger => false,
+        };
+        self.relations.iter().filter(|relation| relation.oid >= 16384).any(|relation| {
+            let is_view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
+            (is_view && relation.definition.is_none())
+                || relation.dependents.iter().any(|one| needs(one.kind) && one.expression.is_none())
+                || relation.columns.iter().any(|column| column.default.as_deref() == Some(""))
+        })
     }
 
     /// A relation and everything below it: its partitions and inheritance children, theirs and so on.

@@ -44,6 +44,7 @@ pub const QUERIES: &[CatalogQuery] = &[
     CatalogQuery { name: "dependents", sql: DEPENDENTS },
     CatalogQuery { name: "types", sql: TYPES },
     CatalogQuery { name: "functions", sql: FUNCTIONS },
+    CatalogQuery { name: "pins", sql: PINS },
 ];
 
 /// What a session has to know of itself, in one row for [`SessionFacts::from_row`](super::SessionFacts::from_row).
@@ -63,7 +64,8 @@ SELECT pg_catalog.current_schemas(true)::pg_catalog.text[],
        pg_catalog.current_setting('client_encoding'),
        pg_catalog.current_setting('standard_conforming_strings')";
 
-/// Opens a query with the relations of this database that somebody else has locked, or waits to lock, exclusively.
+/// Opens a query with the relations of this database that somebody else has locked, or waits to lock, exclusively. Who
+/// waits does so for this session too where that holds a lock already, and does not stand before it.
 macro_rules! locked {
     () => {
         "\
@@ -71,7 +73,9 @@ WITH locked AS MATERIALIZED (
   SELECT l.relation FROM pg_catalog.pg_locks l
   WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
     AND l.database = (SELECT b.oid FROM pg_catalog.pg_database b
-                      WHERE b.datname = pg_catalog.current_database()))"
+                      WHERE b.datname = pg_catalog.current_database())
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks o WHERE o.locktype = 'relation' AND o.relation = l.relation
+                    AND o.database = l.database AND o.pid = pg_catalog.pg_backend_pid() AND o.granted))"
     };
 }
 
@@ -261,3 +265,14 @@ JOIN pg_catalog.pg_type t ON t.oid = p.prorettype
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
 WHERE p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c')
 ORDER BY p.oid";
+
+/// The maps of moves between versions of a key, whose comments are pins. Comments, since a query cannot name a table that
+/// is not in every database.
+const PINS: &str = "\
+SELECT c.relname, d.description
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'pgseal'
+JOIN pg_catalog.pg_description d ON d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+ AND d.objoid = c.oid AND d.objsubid = 0
+WHERE c.relkind = 'r' AND c.relname ~ '^map_[0-9]+$'
+ORDER BY c.oid";

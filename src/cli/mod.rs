@@ -232,6 +232,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", env = "PGSEAL_AUTHENTICATION_TIMEOUT", default_value_t = 60)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
     pub authentication_timeout: u64,
+    /// Seconds for which statements are analysed by a catalog that was read. Shorter, changes around the proxy are seen
+    /// sooner; jobs wait so long for what they announce.
+    #[arg(long, value_name = "SECONDS", env = "PGSEAL_CATALOG_LEASE", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=30))]
+    pub catalog_lease: u64,
     /// Seconds that sessions may take to finish their transactions after SIGTERM.
     #[arg(long, value_name = "SECONDS", env = "PGSEAL_DRAIN_TIMEOUT", default_value_t = 25)]
     pub drain_timeout: u64,
@@ -453,7 +458,12 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             | JobError::NoActiveKey(_)
             | JobError::Unfit { .. }
             | JobError::NoSchema
-            | JobError::Ambiguous { .. },
+            | JobError::Ambiguous { .. }
+            | JobError::Pin(_)
+            | JobError::Unfinished(_)
+            | JobError::Mixed(_)
+            | JobError::Hindered(..)
+            | JobError::Unopened { .. },
         ) => return Exit::Problems,
         Some(
             JobError::Database { .. } | JobError::Removed | JobError::Unreached { .. } | JobError::Worker,

@@ -44,6 +44,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
             sessions: (args.max_sessions > 0).then_some(args.max_sessions),
             authentication: Duration::from_secs(args.authentication_timeout),
         },
+        lease: Duration::from_secs(args.catalog_lease),
         tls: tls.clone(),
         auth,
         workers,

@@ -17,7 +17,11 @@ use super::database::Database;
 use super::keys::fleet::{self, Proxy};
 use super::{Exit, block_on};
 use crate::catalog::{self, Catalog, ColumnName, Grade, RelationKind, Statistics};
-use crate::jobs::{self, ColumnStatus, Estimate, Failure, Job, Limits, Runner, Status, Work, connection};
+use crate::crypto::Mode;
+use crate::jobs::{
+    self, ColumnStatus, ContextEstimate, Estimate, Failure, Job, Limits, Mover, Runner, Status, Work,
+    connection,
+};
 use crate::keyring::{self, Entry, Keyring};
 use crate::policy::Policy;
 use crate::sql::{Consequence, OutputValue, Schema, SchemaProblem};
@@ -89,6 +93,10 @@ pub(super) struct MoveArgs {
     /// Connections that move rows.
     #[arg(long, value_name = "N", default_value = "1")]
     pub workers: NonZeroU32,
+    /// The longest catalog lease of any proxy (`serve --catalog-lease`), in seconds: so long each step of a rotation of
+    /// deterministic columns waits until all proxies know of it.
+    #[arg(long, value_name = "SECONDS", env = "PGSEAL_CATALOG_LEASE", default_value_t = 30)]
+    pub catalog_lease: u64,
     /// Only count what would be done.
     #[arg(long)]
     pub dry_run: bool,
@@ -319,13 +327,34 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         if work == Work::Encrypt && ground.hindered(&chosen, args, out)? {
             return Ok(Exit::Problems);
         }
-        let tables = ground.tables(&chosen);
-        let runner = Runner { database: &args.stored.database, work, tables, keys, limits };
+        let is_deterministic =
+            |name: &ColumnName| ground.policy.column(name).is_some_and(|c| c.mode == Mode::Deterministic);
+        let by_value = |column: &ColumnName| work == Work::Rotate && is_deterministic(column);
+        let row_by_row = chosen.iter().filter(|column| !by_value(column)).cloned().collect();
+        let tables = ground.tables(&row_by_row);
+        let contexts = match work {
+            Work::Rotate => {
+                jobs::contexts(&ground.schema, &ground.catalog, |column, _| chosen.contains(column))
+            }
+            Work::Encrypt | Work::Decrypt => Vec::new(),
+        };
+        let database = &args.stored.database;
+        let lease = Duration::from_secs(args.catalog_lease);
+        let mover = Mover { database, contexts, catalog: &ground.catalog, keys: keys.clone(), limits, lease };
+        let runner = Runner { database, work, tables, keys, limits };
         if args.dry_run {
-            return estimated(&runner.estimate().await?, args, out);
+            let code = estimated(&runner.estimate().await?, args, out)?;
+            return contexts_estimated(&mover.estimate().await?, code, out);
         }
         let display = Display::new(work);
-        let moved = runner.run(&|progress| display.show(&progress)).await;
+        let mut moved = mover.run(&|progress| display.show(&progress)).await;
+        if let Ok(by_value) = &moved {
+            let rows = by_value.rows;
+            moved = runner.run(&|progress| display.show(&progress)).await.map(|mut moved| {
+                moved.rows += rows;
+                moved
+            });
+        }
         display.end();
         let moved = moved?;
         failures(&moved.failures, moved.failed, out)?;
@@ -371,6 +400,25 @@ fn estimated(estimates: &[Estimate], args: &MoveArgs, out: &mut impl Write) -> a
         None => writeln!(out)?,
     }
     Ok(Exit::Success)
+}
+
+fn contexts_estimated(
+    estimates: &[ContextEstimate],
+    mut code: Exit,
+    out: &mut impl Write,
+) -> anyhow::Result<Exit> {
+    for ContextEstimate { context, columns, rows, hindrances, without_index } in estimates {
+        let columns = columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        writeln!(out, "context {context} ({columns}): {rows} rows to be moved value by value")?;
+        for column in without_index {
+            writeln!(out, "  no index begins with {column}: each transaction reads its table whole")?;
+        }
+        for hindrance in hindrances {
+            writeln!(out, "  {hindrance}")?;
+            code = Exit::Problems;
+        }
+    }
+    Ok(code)
 }
 
 fn failures(failures: &[Failure], failed: u64, out: &mut impl Write) -> anyhow::Result<()> {

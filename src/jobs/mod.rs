@@ -10,6 +10,7 @@
 //! | `walk` | reading a table piece by piece |
 //! | `runner` | moving values, batch by batch, by several workers |
 //! | `schema` | what there is in schema `pgseal`, made on demand |
+//! | `contexts` | deterministic columns, moved value by value |
 //! | `record` | how far a job is, in the database |
 //! | `verify` | opening every value |
 //!
@@ -22,6 +23,7 @@
 
 mod choice;
 pub mod connection;
+mod contexts;
 mod record;
 mod runner;
 pub mod schema;
@@ -33,6 +35,7 @@ mod walk;
 
 use crate::policy::quote_ident;
 pub use choice::{ChoiceError, choose};
+pub use contexts::{Context, ContextEstimate, Mover, Promotion, all_pins, contexts, hold, keep, release};
 pub use record::Job;
 pub use runner::{Estimate, Limits, Moved, Progress, Runner};
 pub use status::{ColumnStatus, Status, status};
@@ -122,6 +125,34 @@ pub enum JobError {
         table: crate::policy::RelationName,
         /// How many.
         left: u64,
+    },
+    /// What stands in a map's comment is no pin.
+    #[error("the comment of table pgseal.{0} is not what this program has written there")]
+    Pin(String),
+    /// An earlier move has not ended.
+    #[error(
+        "the values of context {0} are not all under the active version of their key yet: run \"pgseal rotate\" to its end \
+         first"
+    )]
+    Unfinished(String),
+    /// Values of one context are under several keys, and no move is under way.
+    #[error(
+        "the values of context {0} are under several versions of their key, and nothing says how far a move was: equal \
+         values may differ, and no job can tell; restore the table pgseal.map_N of the move, or the rows"
+    )]
+    Mixed(String),
+    /// Something stands in the way of a move.
+    #[error("the values of context {0} cannot be moved:{1}")]
+    Hindered(String, String),
+    /// Values that do not open cannot be moved, and a move ends only with all.
+    #[error(
+        "{failed} values of context {context} cannot be opened, so the move cannot end: mend or delete their rows"
+    )]
+    Unopened {
+        /// The context.
+        context: String,
+        /// How many.
+        failed: u64,
     },
     /// A fault of this program.
     #[error("a worker has stopped")]

@@ -129,6 +129,17 @@ impl Record {
         Ok(Begun { reached: row.get(0), done, is_resumed: row.get(2) })
     }
 
+    /// So many rows are done by now; in a transaction of the caller's.
+    pub(super) async fn advance(
+        &self,
+        client: &impl tokio_postgres::GenericClient,
+        done: i64,
+    ) -> Result<(), tokio_postgres::Error> {
+        let sql = "UPDATE pgseal.job SET done = greatest(done, $4), moved = pg_catalog.now()
+                   WHERE work = $1 AND relation = $2 AND columns = $3";
+        client.execute(sql, &[&self.work, &self.relation, &self.columns, &done]).await.map(drop)
+    }
+
     /// Another walk begins.
     pub(super) async fn next_pass(&self, client: &Client) -> Result<(), JobError> {
         let changed = client

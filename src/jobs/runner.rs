@@ -188,26 +188,7 @@ impl Runner<'_> {
     /// A connection on which no setting of the role or the database stands in the way.
     async fn connect(&self) -> Result<Client, JobError> {
         let client = connect(self.database).await?;
-        client
-            .batch_execute(
-                "SET row_security = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
-                 SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
-                 SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1;
-                 SET bytea_output = 'hex';
-                 SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
-                 WHERE name = 'idle_session_timeout'",
-            )
-            .await
-            .map_err(doing("refuses a setting"))?;
-        // In a deadlock it is the job that gives way, before the server looks for somebody who has to.
-        let wait = self.limits.lock_wait.as_millis();
-        client
-            .batch_execute(&format!(
-                "SELECT pg_catalog.set_config('lock_timeout', (greatest(1, least({wait}, (SELECT setting::bigint
-                 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout') / 2)))::text || 'ms', false)"
-            ))
-            .await
-            .map_err(doing("refuses a setting"))?;
+        settle(&client, self.limits.lock_wait).await?;
         Ok(client)
     }
 
@@ -358,6 +339,31 @@ impl Runner<'_> {
         walked.moved = pass.moved.load(Ordering::Relaxed);
         Ok(walked)
     }
+}
+
+/// Takes settings of the role or the database out of a job's way.
+pub(super) async fn settle(client: &Client, lock_wait: Duration) -> Result<(), JobError> {
+    client
+            .batch_execute(
+                "SET row_security = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+                 SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
+                 SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1;
+                 SET bytea_output = 'hex';
+                 SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+                 WHERE name = 'idle_session_timeout'",
+            )
+            .await
+            .map_err(doing("refuses a setting"))?;
+    // In a deadlock it is the job that gives way, before the server looks for somebody who has to.
+    let wait = lock_wait.as_millis();
+    client
+        .batch_execute(&format!(
+            "SELECT pg_catalog.set_config('lock_timeout', (greatest(1, least({wait}, (SELECT setting::bigint
+                 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout') / 2)))::text || 'ms', false)"
+        ))
+        .await
+        .map_err(doing("refuses a setting"))?;
+    Ok(())
 }
 
 /// What one walk has met.
@@ -585,7 +591,7 @@ async fn triggers(client: &Client, table: &Table) -> Result<Vec<String>, JobErro
     let rows = client
         .query(
             "SELECT tgname::text FROM pg_catalog.pg_trigger WHERE tgrelid = ($1::text)::regclass
-             AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0 ORDER BY 1",
+             AND NOT tgisinternal AND NOT pg_catalog.starts_with(tgname::text, '~~pgseal_') AND tgenabled <> 'D' AND tgtype & 16 <> 0 ORDER BY 1",
             &[&table.name.to_string()],
         )
         .await
@@ -594,13 +600,13 @@ async fn triggers(client: &Client, table: &Table) -> Result<Vec<String>, JobErro
 }
 
 /// Others are in the way, and it is the job that tries again.
-fn gives_way(error: &tokio_postgres::Error) -> bool {
+pub(super) fn gives_way(error: &tokio_postgres::Error) -> bool {
     let codes =
         [SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_SERIALIZATION_FAILURE];
     error.code().is_some_and(|code| codes.contains(code))
 }
 
-fn pause() -> Duration {
+pub(super) fn pause() -> Duration {
     let mut byte = [0];
     // Without chance the pauses are all the shortest.
     let _ = getrandom::fill(&mut byte);

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::record::{self, Job};
 use super::value::hex;
 use super::{JobError, MARK, doing, of_t};
-use crate::catalog::{Catalog, Class, ColumnName, RelationKind, Storage};
+use crate::catalog::{Catalog, Class, ColumnName, RelationKind, RelationName, Storage};
 use crate::crypto::{self, HEADER_LEN, Header, KeyId, Mode, TEXT_PREFIX};
 use crate::sql::{OutputValue, Schema};
 
@@ -69,13 +69,39 @@ pub async fn status(client: &Client, schema: &Schema, catalog: &Catalog) -> Resu
     Ok(status)
 }
 
-async fn column(client: &Client, name: &ColumnName, class: &Class) -> Result<ColumnStatus, JobError> {
-    let (table, value) = (&name.relation, of_t(&name.column));
+/// Rows of one table's own under each key, plaintext left out.
+pub(super) async fn by_key(
+    client: &Client,
+    table: &RelationName,
+    column: &str,
+    class: &Class,
+) -> Result<BTreeMap<KeyId, u64>, JobError> {
+    let rows = counts(client, &format!("ONLY {table}"), column, class).await?;
+    Ok(rows.into_iter().filter_map(|(id, count)| Some((id?, count))).collect())
+}
+
+/// Rows by the key in their value's beginning.
+async fn counts(
+    client: &Client,
+    from: &str,
+    column: &str,
+    class: &Class,
+) -> Result<Vec<(Option<KeyId>, u64)>, JobError> {
+    let value = of_t(column);
     let start = beginning(&value, class);
     let sql = format!(
-        "SELECT {start}, pg_catalog.count(*) FROM {table} t WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY 1 {MARK}"
+        "SELECT {start}, pg_catalog.count(*) FROM {from} t WHERE {value} IS NOT NULL GROUP BY 1 ORDER BY 1 {MARK}"
     );
     let rows = client.query(&sql, &[]).await.map_err(doing("does not count the rows of a column"))?;
+    let read = |row: &tokio_postgres::Row| {
+        let id = row.get::<_, Option<String>>(0).and_then(|start| key_id(&start, class));
+        (id, u64::try_from(row.get::<_, i64>(1)).unwrap_or_default())
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+async fn column(client: &Client, name: &ColumnName, class: &Class) -> Result<ColumnStatus, JobError> {
+    let rows = counts(client, &name.relation.to_string(), &name.column, class).await?;
     let mut counted = ColumnStatus {
         column: name.clone(),
         mode: class.binding.mode,
@@ -84,10 +110,9 @@ async fn column(client: &Client, name: &ColumnName, class: &Class) -> Result<Col
         plaintext: 0,
         keys: BTreeMap::new(),
     };
-    for row in &rows {
-        let count = u64::try_from(row.get::<_, i64>(1)).unwrap_or_default();
+    for (id, count) in rows {
         counted.rows += count;
-        match row.get::<_, Option<String>>(0).and_then(|start| key_id(&start, class)) {
+        match id {
             Some(id) => *counted.keys.entry(id.to_string()).or_default() += count,
             None => counted.plaintext += count,
         }
@@ -146,6 +171,7 @@ mod tests {
             storage: Storage::Text,
             state: crate::policy::ColumnState::Sealed,
             bare: false,
+            pin: None,
         };
         let id = KeyId([0xab, 0xcd, 0xef, 0x01]);
         for (mode, wanted) in [(Mode::Randomized, Some(id)), (Mode::Deterministic, None)] {

@@ -193,17 +193,49 @@ impl Values {
         }
     }
 
+    /// The version of a key that a stored value is under; `None` if it is not a sealed one.
+    pub(super) fn key_of(&mut self, class: &Class, stored: &[u8]) -> Option<KeyId> {
+        let envelope = match class.storage {
+            Storage::Bytea => stored,
+            Storage::Text => {
+                self.envelope.clear();
+                crypto::decode_text(stored, &mut self.envelope).ok()?;
+                &*self.envelope
+            }
+        };
+        Envelope::parse(envelope).ok().map(|envelope| envelope.header.key_id)
+    }
+
+    /// A stored value sealed anew under a version of its key.
+    pub(super) fn under(
+        &mut self,
+        class: &Class,
+        stored: &[u8],
+        key: KeyId,
+        now: Instant,
+    ) -> Result<Vec<u8>, Fault> {
+        self.open(class, stored)?;
+        let mut envelope = Vec::new();
+        self.vault.seal_under(key, &class.binding, &self.canonical, &mut envelope, now)?;
+        Ok(as_stored(class, envelope))
+    }
+
     /// Seals what is kept.
     fn sealed(&mut self, class: &Class, now: Instant) -> Result<Vec<u8>, Fault> {
         let mut envelope = Vec::new();
         self.vault.seal(&class.key, &class.binding, &self.canonical, &mut envelope, now)?;
-        Ok(match class.storage {
-            Storage::Bytea => envelope,
-            Storage::Text => {
-                let mut text = Vec::new();
-                crypto::encode_text(&envelope, &mut text);
-                text
-            }
-        })
+        Ok(as_stored(class, envelope))
+    }
+}
+
+/// An envelope in the form that the column's storage has.
+fn as_stored(class: &Class, envelope: Vec<u8>) -> Vec<u8> {
+    match class.storage {
+        Storage::Bytea => envelope,
+        Storage::Text => {
+            let mut text = Vec::new();
+            crypto::encode_text(&envelope, &mut text);
+            text
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The keys that a process holds, as one immutable snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,8 @@ pub struct Keys {
     loaded: HashMap<KeyId, DataKey>,
     absent: HashMap<KeyId, AbsentKey>,
     active: BTreeMap<String, KeyId>,
+    /// The names of which a version retires.
+    retiring: BTreeSet<String>,
 }
 
 impl Keys {
@@ -112,6 +114,8 @@ impl Keys {
         for key in loaded {
             if key.state == State::Active {
                 keys.active.insert(key.name.clone(), key.id);
+            } else if key.state == State::Retiring {
+                keys.retiring.insert(key.name.clone());
             }
             keys.loaded.insert(key.id, key);
         }
@@ -122,6 +126,11 @@ impl Keys {
     /// The id of the version of `name` that seals; `None` if no version is active.
     pub fn active(&self, name: &str) -> Option<KeyId> {
         self.active.get(name).copied()
+    }
+
+    /// True if rows may still be under another version of `name` than the active one.
+    pub fn is_retiring(&self, name: &str) -> bool {
+        self.retiring.contains(name)
     }
 
     /// The key with this id, if it is held.

@@ -128,6 +128,22 @@ impl Vault {
         now: Instant,
     ) -> Result<(), SealError> {
         let id = self.keys.active(key_name).ok_or_else(|| SealError::NoActiveKey(key_name.into()))?;
+        self.seal_under(id, binding, canonical, out, now)
+    }
+
+    /// The same under a version of a key that need not be the active one.
+    ///
+    /// # Errors
+    /// See [`SealError`]; `out` is then as it was.
+    pub fn seal_under(
+        &mut self,
+        id: KeyId,
+        binding: &Arc<Binding>,
+        canonical: &[u8],
+        out: &mut Vec<u8>,
+        now: Instant,
+    ) -> Result<(), SealError> {
+        self.keys.loaded(id).ok_or(SealError::NotHeld { id })?;
         let overhead = binding.mode.overhead().ok_or(SealError::OrderedNotSupported)?;
         if canonical.len() > MAX_ENVELOPE - overhead {
             return Err(SealError::TooLarge { bytes: canonical.len() });
@@ -267,6 +283,17 @@ pub enum SealError {
     /// No version of this key is active.
     #[error("the keyring has no active version of data key \"{0}\"")]
     NoActiveKey(String),
+    /// The version that the database asks for is not held.
+    #[error("the values of this column are under key {id}, which this proxy does not hold")]
+    NotHeld {
+        /// From the context's pin.
+        id: KeyId,
+    },
+    /// A version of the key retires, and the database does not say which one the values are under.
+    #[error(
+        "the database does not say under which version of data key \"{0}\" the values of this column are"
+    )]
+    NotPinned(String),
     /// The envelope would be larger than [`MAX_ENVELOPE`].
     #[error("a value of {bytes} bytes is too large to be sealed")]
     TooLarge {
@@ -287,7 +314,10 @@ pub enum SealError {
 impl ClientFacing for SealError {
     fn client_error(&self) -> ClientError {
         let code = match self {
-            Self::NoActiveKey(_) | Self::Entropy(_) | Self::Cipher(_) => SqlState::INTERNAL,
+            Self::NoActiveKey(_) | Self::NotHeld { .. } | Self::Entropy(_) | Self::Cipher(_) => {
+                SqlState::INTERNAL
+            }
+            Self::NotPinned(_) => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::TooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::OrderedNotSupported => SqlState::FEATURE_NOT_SUPPORTED,
         };
@@ -296,6 +326,13 @@ impl ClientFacing for SealError {
             Self::NoActiveKey(_) => {
                 error.with_hint("Add the key to the keyring, or name another in the policy.")
             }
+            Self::NotHeld { .. } => {
+                error.with_hint("Give this proxy the keyring that the others have, with this version not archived.")
+            }
+            Self::NotPinned(key) => error.with_detail(
+                "A version of it retires, and a deterministic column's values are compared by their ciphertexts, so all have to \
+                 be under one version."
+            ).with_hint(format!("Run \"pgseal rotate {key}\".")),
             Self::TooLarge { .. } => {
                 error.with_detail(format!("A sealed value has at most {MAX_ENVELOPE} bytes."))
             }

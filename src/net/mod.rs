@@ -44,6 +44,8 @@ pub struct Config {
     pub keys: watch::Receiver<Arc<Keys>>,
     /// How many sessions, and how long they may take to begin.
     pub limits: Limits,
+    /// For how long a catalog that was read is acted by, at most [`LEASE`](crate::session::LEASE).
+    pub lease: Duration,
     /// TLS on both sides.
     pub tls: Arc<Tls>,
     /// How clients are authenticated here; `None` where the server does it.

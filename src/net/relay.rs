@@ -19,6 +19,11 @@ use crate::session::{ClientTls, Event, ServerLink, Session, Tools};
 /// How long a session that has ended may take to send what is left.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// A process that does not come to its sockets for so long has been stopped.
+const STOPPED: Duration = Duration::from_millis(250);
+/// So often a session with something to send looks whether it goes on.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// The first byte of a TLS handshake: a client that begins with it has not asked for TLS, but takes it for granted.
 const TLS_FIRST: u8 = 0x16;
 
@@ -27,6 +32,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let config = &worker.shared.config;
     let mode = config.tls.client.mode();
     let mut session = Session::new(config.policy.clone(), mode);
+    session.set_lease(config.lease);
     if let Some(auth) = &config.auth {
         session.terminate(auth.method);
     }
@@ -44,11 +50,16 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let mut catalog: Option<Subscription> = None;
     let mut goodbye = false;
     let mut changed = std::pin::pin!(worker.changed.notified());
+    // When the machine, or the socket, was last seen at work on what is due to the server.
+    let mut at_work = Instant::now();
     // Held until the session is over.
     let mut _place = None;
     'turn: loop {
         if let Some(news) = catalog.as_mut().and_then(Subscription::news) {
             session.offer(&news);
+        }
+        if session.to_server().is_empty() {
+            at_work = Instant::now();
         }
         step(&mut session, &mut client, server.as_mut(), worker);
         if session.is_ready() {
@@ -108,6 +119,16 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
                 }
             }
         }
+        if !session.to_server().is_empty() {
+            let now = Instant::now();
+            if now.duration_since(at_work) > STOPPED && session.is_overdue(now) {
+                session.to_server().clear();
+                let message =
+                    "terminating connection because the proxy was stopped for longer than its catalog holds";
+                session.fail(ClientError::fatal(SqlState::CONNECTION_FAILURE, message));
+            }
+            at_work = now;
+        }
         let was_full = session.is_full();
         let client_written = client.write(session.to_client())?;
         let server_written = match &mut server {
@@ -161,6 +182,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
             read = from_server.read(), if wants_server => server.has_read(read),
             ready = to_client.writable(), if !client_written => ready?,
             ready = to_server.writable(), if !server_written => ready?,
+            () = tokio::time::sleep(LOOK), if !server_written => {}
             () = deadline.passed(), if !session.is_ready() => {
                 tracing::info!("a client was not let in in time");
                 session.fail(late());

@@ -182,7 +182,7 @@ impl Session {
                 self.relay(frame, entry)
             }
             Verdict::Rewrite(plan) => {
-                let spliced = super::splice::text(&text, &plan.edits, &mut self.values(tools));
+                let spliced = super::splice::text(&text, &plan.edits_with_locks(), &mut self.values(tools));
                 match spliced {
                     Err(error) => self.refuse(Refused::Query, stand_in(Kind::Query, error, "value"), tools),
                     Ok((edited, positions)) => {
@@ -261,17 +261,20 @@ impl Session {
         entry.prepared = Some(prepared.clone());
         self.queue.push(entry);
         self.unsynced = true;
-        // Where its columns come from is checked once, whether or not the client asks for it.
-        if prepared.outputs(0).is_some() {
-            let name = parse.name;
-            self.inject(Kind::DescribeStatement, Errand::Verify, |out| {
-                Target::Statement(name).write(out, b'D');
-            });
-            if let Some(entry) = self.queue.back_mut() {
-                entry.prepared = Some(prepared);
-            }
-        }
+        self.describe_to_verify(parse.name, &prepared);
         Ok(Step::Done)
+    }
+
+    /// Has the server say where a statement's columns come from, which is checked once for each Parse, whether or not
+    /// the client asks for it.
+    pub(super) fn describe_to_verify(&mut self, name: &[u8], prepared: &Arc<Prepared>) {
+        if prepared.outputs(0).is_none() {
+            return;
+        }
+        self.inject(Kind::DescribeStatement, Errand::Verify, |out| Target::Statement(name).write(out, b'D'));
+        if let Some(entry) = self.queue.back_mut() {
+            entry.prepared = Some(prepared.clone());
+        }
     }
 
     /// A Bind so long that it should not be gathered: passed on in pieces if its statement is not protected.
@@ -318,6 +321,7 @@ impl Session {
         let formats = match &prepared {
             Some(prepared) if prepared.plan.is_some() => {
                 let bind = Bind::read(body).map_err(broken)?;
+                self.take_locks(prepared);
                 if prepared.has_sealed_parameters() {
                     let prepared = prepared.clone();
                     let mut out = std::mem::take(&mut self.to_server);
@@ -340,6 +344,13 @@ impl Session {
         self.queue.push(entry);
         self.unsynced = true;
         Ok(Step::Done)
+    }
+
+    /// Keeps moves of values from going on under a statement that is about to be bound: its snapshot is taken then.
+    fn take_locks(&mut self, prepared: &Prepared) {
+        for lock in prepared.locks(0) {
+            self.run(&sql::lock(*lock), Errand::Verify);
+        }
     }
 
     /// True if the server will not take values for this statement: it discards what follows a refused message up
@@ -512,7 +523,7 @@ impl Session {
         self.refuse(Refused::Query, stand_in(Kind::Query, error, "replication"), tools)
     }
 
-    fn remember(&mut self, name: &[u8], prepared: Arc<Prepared>) -> Undo {
+    pub(super) fn remember(&mut self, name: &[u8], prepared: Arc<Prepared>) -> Undo {
         Undo::Statement(Box::from(name), self.statements.insert(Box::from(name), prepared))
     }
 }

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use super::knowledge::Readiness;
 use super::names::SessionNames;
 use super::plans::{Basis, Prepared};
-use super::queue::{Kind, StandIn};
+use super::queue::{Errand, Kind, StandIn};
 use super::refuse::{in_failed_transaction, plan_changed, stand_in, without_catalog};
 use super::verdicts::Key;
 use super::{Session, Step, Tools};
 use crate::datum::Oid;
 use crate::error::ClientFacing as _;
-use crate::sql::{self, Arrival, Mold, Shape, Verdict};
+use crate::sql::{self, Arrival, Mold, Plan, Shape, Verdict};
 use crate::wire::backend::TransactionStatus;
-use crate::wire::frontend::Target;
+use crate::wire::frontend::{Parse, Target};
 
 /// A statement's verdict with what it was reached under.
 pub(super) enum Judged {
@@ -103,11 +103,22 @@ impl Session {
             }
             Verdict::Forward(_) => Step::Done,
             Verdict::Rewrite(plan) => self.freshen(plan.unresolved, tools),
-            Verdict::Refuse(refusal) => self.freshen(refusal.may_be_stale(), tools),
+            Verdict::Refuse(refusal) => match refusal.may_be_stale() {
+                true => self.refreshed(tools),
+                false => self.freshen(false, tools),
+            },
         };
         match fresh {
             Step::Done => Judged::Verdict(verdict, Some(Grounds { basis, asked_names })),
             Step::More | Step::Stall => Judged::Wait,
+        }
+    }
+
+    /// Whether what speaks against a statement still does in a catalog that is read now.
+    fn refreshed(&mut self, tools: &mut Tools<'_>) -> Step {
+        match self.freshen(true, tools) {
+            Step::Done => self.await_locks(tools),
+            waiting => waiting,
         }
     }
 
@@ -209,6 +220,20 @@ impl Session {
                 let positions = prepared.positions.clone();
                 Prepared::rewritten(text, declared, plan, Some(basis), positions)
             }
+            (Verdict::Rewrite(plan), Some(then))
+                if before.search_path == basis.search_path && plan.differs_by_forms(then) =>
+            {
+                // The transaction has failed, and what is bound in it is not looked at.
+                if self.status == TransactionStatus::Failed {
+                    return Current::Known(prepared);
+                }
+                return self.parse_again(name, &prepared, plan, basis, asked_names, tools);
+            }
+            (Verdict::Refuse(refusal), _)
+                if refusal.may_be_stale() && self.refreshed(tools) != Step::Done =>
+            {
+                return Current::Wait;
+            }
             (Verdict::Forward(_) | Verdict::Rewrite(_) | Verdict::Refuse(_), _) => {
                 return Current::Refused(plan_changed());
             }
@@ -217,5 +242,38 @@ impl Session {
         let renewed = Arc::new(Prepared { asked_names, looked_up, ..renewed });
         self.statements.insert(Box::from(name), renewed.clone());
         Current::Known(renewed)
+    }
+
+    /// Has the server parse a statement again whose constants stand there in other forms than when the client had it
+    /// parsed: a move of values to another key has begun or ended since. The client sees nothing of it.
+    fn parse_again(
+        &mut self,
+        name: &[u8],
+        before: &Prepared,
+        plan: Arc<Plan>,
+        basis: Basis,
+        asked_names: bool,
+        tools: &mut Tools<'_>,
+    ) -> Current {
+        let (text, declared) = (before.text.clone(), before.declared.clone());
+        let (edited, positions) = match super::splice::text(&text, &plan.edits, &mut self.values(tools)) {
+            Ok(edited) => edited,
+            Err(error) => return Current::Refused(stand_in(Kind::Bind, error, "value")),
+        };
+        let types = super::splice::declared_types(&declared, &plan.parameters);
+        let prepared = Prepared::rewritten(text, declared, plan, Some(basis), positions);
+        let prepared = Arc::new(Prepared { asked_names, ..prepared });
+        self.inject(Kind::Close, Errand::Verify, |out| Target::Statement(name).write(out, b'C'));
+        self.inject(Kind::Parse, Errand::Verify, |out| {
+            Parse { name, text: edited.as_bytes(), types }.write(out);
+        });
+        let undo = self.remember(name, prepared.clone());
+        if let Some(entry) = self.queue.back_mut() {
+            entry.prepared = Some(prepared.clone());
+        }
+        self.queue.undo_of_last(undo);
+        self.describe_to_verify(name, &prepared);
+        self.unsynced = true;
+        Current::Known(prepared)
     }
 }

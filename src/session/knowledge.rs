@@ -33,11 +33,15 @@ use crate::wire::frontend::{Bind, Execute, Formats, Parse, Target, write_bare};
 /// protected too: a view may have been replaced) is sent only if that was read less than this ago.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// At this age one session reads it again, so that not all of them have to at the end of the lease.
-const RENEWAL: Duration = Duration::from_secs(20);
+/// From its analysis to the server's socket a statement takes no longer than this, unless the process is stopped.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// A name that is in no catalog that was read less than this ago is the server's to judge.
 const UNRESOLVED: Duration = Duration::from_secs(1);
+
+/// The server's pause before the catalog is read again of which something was locked, and how many there may be.
+const PAUSE: &str = "SELECT pg_catalog.pg_sleep(0.05)";
+const MAX_WAITS: u32 = 60;
 
 /// Name of the statement under which the proxy's own queries are parsed, and of their portal.
 pub(super) const PRIVATE: &[u8] = b"_pgseal_";
@@ -65,18 +69,23 @@ pub struct SchemaVersion {
     fingerprint: u64,
     /// A session has begun to read a newer one.
     renewing: AtomicBool,
+    /// Something could not be read since somebody held a lock on it.
+    has_gaps: bool,
 }
 
 impl SchemaVersion {
     /// A schema that no flight has read, for tests and benches.
     pub fn new(schema: Arc<Schema>, read_at: Instant) -> Self {
-        Self { schema, read_at, fingerprint: 0, renewing: AtomicBool::new(false) }
+        Self { schema, read_at, fingerprint: 0, renewing: AtomicBool::new(false), has_gaps: false }
     }
 }
 
 /// What the session knows, and what is on its way.
-#[derive(Default)]
 pub(super) struct Knowledge {
+    /// See [`LEASE`].
+    lease: Duration,
+    /// So often the statement that waits has waited for somebody's locks.
+    waits: u32,
     schema: Option<Arc<SchemaVersion>>,
     /// The schema was read inside the open transaction.
     private: bool,
@@ -128,7 +137,45 @@ const READY: &[u8] = b"Z\0\0\0\x05I";
 /// The row of the session's own settings, among a flight's queries.
 const FACTS: usize = usize::MAX;
 
+impl Default for Knowledge {
+    fn default() -> Self {
+        Self {
+            lease: LEASE,
+            waits: 0,
+            schema: None,
+            private: false,
+            schema_dirty: false,
+            search_path: None,
+            changed_names: false,
+            changed_catalog: false,
+            announces: false,
+            flight: None,
+            answered: false,
+            just_read: false,
+            failed: None,
+        }
+    }
+}
+
 impl Knowledge {
+    /// For how long a catalog that was read is acted by.
+    pub(super) fn set_lease(&mut self, lease: Duration) {
+        self.lease = lease.min(LEASE);
+    }
+
+    /// At this age one session reads it again, so that not all of them have to at the end of the lease.
+    fn renewal(&self) -> Duration {
+        self.lease * 2 / 3
+    }
+
+    /// Whether values may have been moved to another key since the catalog was read.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.schema.as_ref().is_some_and(|version| {
+            version.schema.has_deterministic()
+                && now.saturating_duration_since(version.read_at) > self.lease + GRACE
+        })
+    }
+
     /// A catalog that another session has read.
     pub(super) fn offer(&mut self, offered: &Arc<SchemaVersion>) {
         let newer = self.schema.as_ref().is_none_or(|mine| offered.read_at > mine.read_at);
@@ -162,6 +209,7 @@ impl Knowledge {
     /// The statement that waited goes on.
     pub(super) fn served(&mut self) {
         self.just_read = false;
+        self.waits = 0;
     }
 
     /// Notes what a statement that is being sent may change.
@@ -259,13 +307,15 @@ impl Session {
     /// the statement has to wait for it.
     pub(super) fn freshen(&mut self, unresolved: bool, tools: &mut Tools<'_>) -> Step {
         let age = self.knowledge.age(tools.now);
-        let is_stale = if unresolved { age > UNRESOLVED } else { age > LEASE };
+        let is_stale = if unresolved { age > UNRESOLVED } else { age > self.knowledge.lease };
         // Inside a transaction the lease cannot be renewed without reading under its snapshot and locks; an
-        // unresolved name is worth that, an old catalog alone is not.
+        // unresolved name is worth that, and so is a key by which values are found.
+        let is_worth =
+            || unresolved || (is_stale && self.knowledge.schema().is_some_and(|s| s.has_deterministic()));
         let possible = match self.status {
             TransactionStatus::Failed => false,
-            TransactionStatus::Idle => !self.unsynced || unresolved,
-            TransactionStatus::Open => unresolved,
+            TransactionStatus::Idle => !self.unsynced || is_worth(),
+            TransactionStatus::Open => is_worth(),
         };
         if !possible || self.knowledge.just_read {
             return Step::Done;
@@ -275,7 +325,7 @@ impl Session {
             let version = self.knowledge.schema.as_ref();
             version.is_some_and(|version| !version.renewing.swap(true, Ordering::Relaxed))
         };
-        let reads = is_stale || (is_quiet && age > RENEWAL && renews());
+        let reads = is_stale || (is_quiet && age > self.knowledge.renewal() && renews());
         if !reads {
             return Step::Done;
         }
@@ -283,6 +333,20 @@ impl Session {
             return Step::Stall;
         }
         self.begin_flight(true, tools);
+        Step::Stall
+    }
+
+    /// Before a statement is refused for what is not known while somebody holds a lock on it: waits a little, and reads
+    /// again. The server itself would have the statement wait for that lock.
+    pub(super) fn await_locks(&mut self, tools: &mut Tools<'_>) -> Step {
+        let has_gaps = self.knowledge.schema.as_ref().is_some_and(|version| version.has_gaps);
+        if !has_gaps || self.knowledge.waits >= MAX_WAITS || self.status == TransactionStatus::Failed {
+            return Step::Done;
+        }
+        if self.unsynced || self.queue.is_empty() {
+            self.knowledge.waits += 1;
+            self.begin_flight(true, tools);
+        }
         Step::Stall
     }
 
@@ -302,6 +366,9 @@ impl Session {
             };
             for sql in prologue {
                 self.ask(sql, None);
+            }
+            if self.knowledge.waits > 0 {
+                self.ask(PAUSE, None);
             }
             for (i, query) in catalog::QUERIES.iter().enumerate() {
                 self.ask(query.sql, Some(i));
@@ -328,9 +395,13 @@ impl Session {
         });
     }
 
-    /// One query of a flight: parsed, bound, executed and closed under the private name.
+    /// One query of a flight.
     fn ask(&mut self, sql: &str, rows: Option<usize>) {
-        let errand = Errand::Knowledge(rows);
+        self.run(sql, Errand::Knowledge(rows));
+    }
+
+    /// A statement of our own in a pipeline: parsed, bound, executed and closed under the private name.
+    pub(super) fn run(&mut self, sql: &str, errand: Errand) {
         self.inject(Kind::Parse, errand, |out| {
             Parse { name: PRIVATE, text: sql.as_bytes(), types: Vec::new() }.write(out);
         });
@@ -459,6 +530,7 @@ impl Session {
                         read_at: flight.began,
                         fingerprint,
                         renewing: AtomicBool::new(false),
+                        has_gaps: catalog.has_gaps(),
                     });
                     if !flight.private {
                         self.events.push(Event::Schema(version.clone()));

@@ -47,7 +47,7 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, BytesMut};
 
@@ -359,6 +359,17 @@ impl Session {
     /// The database's name, once the client has said it.
     pub fn database(&self) -> Option<&str> {
         (!matches!(self.phase, Phase::Startup(_))).then_some(self.database.as_str())
+    }
+
+    /// For how long a catalog that was read is acted by, if not for [`LEASE`].
+    pub fn set_lease(&mut self, lease: Duration) {
+        self.knowledge.set_lease(lease);
+    }
+
+    /// True if statements may wait to be sent that were rewritten under a catalog which is too old by now to say under
+    /// which key values are found: the process was stopped between the two.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        !self.to_server.is_empty() && self.is_ready() && self.knowledge.is_overdue(now)
     }
 
     /// True if statements are analysed: the policy protects something.

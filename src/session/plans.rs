@@ -102,6 +102,12 @@ impl Prepared {
         self.plan.as_ref()?.statements.get(statement)?.copy.as_ref()
     }
 
+    /// The moves of values that have to stand still while a statement runs.
+    pub(super) fn locks(&self, statement: usize) -> &[u32] {
+        let statement = self.plan.as_ref().and_then(|plan| plan.statements.get(statement));
+        statement.map_or(&[], |statement| &statement.locks)
+    }
+
     pub(super) fn has_sealed_parameters(&self) -> bool {
         self.plan.as_ref().is_some_and(|p| p.parameters.iter().any(|p| !matches!(p, Parameter::Plain)))
     }

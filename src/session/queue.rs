@@ -91,6 +91,8 @@ pub(super) struct Pending {
     pub(super) undo: Undo,
     /// For Query: the statement whose replies come next.
     pub(super) statement: usize,
+    /// For Query: so many of the statements were answered that take locks before that statement.
+    pub(super) locked: usize,
     /// A value of its result could not be opened: the rest of its replies is swallowed.
     pub(super) failed: bool,
     /// For Execute: the first since the last Sync.
@@ -112,6 +114,7 @@ impl Pending {
             formats: Formats::default(),
             undo: Undo::Nothing,
             statement: 0,
+            locked: 0,
             failed: false,
             first: true,
             names: None,
@@ -126,7 +129,16 @@ impl Pending {
 
     /// True if none of its replies reach the client.
     pub(super) fn is_swallowed(&self) -> bool {
-        self.failed || self.errand != Errand::Client
+        self.failed || self.errand != Errand::Client || self.is_locking()
+    }
+
+    /// True if what comes next answers a statement that takes a lock.
+    pub(super) fn is_locking(&self) -> bool {
+        self.kind == Kind::Query
+            && self
+                .prepared
+                .as_ref()
+                .is_some_and(|prepared| self.locked < prepared.locks(self.statement).len())
     }
 }
 
@@ -193,6 +205,15 @@ impl Queue {
 
     pub(super) fn back_mut(&mut self) -> Option<&mut Pending> {
         self.entries.back_mut()
+    }
+
+    /// Says how to put back what the last message changed.
+    pub(super) fn undo_of_last(&mut self, undo: Undo) {
+        if let Some(mut entry) = self.entries.pop_back() {
+            self.changing -= usize::from(entry.names.is_some());
+            entry.undo = undo;
+            self.push(entry);
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<Pending> {

@@ -153,7 +153,7 @@ impl Session {
             _ => {}
         }
         let entry = self.queue.front().ok_or_else(|| out_of_step("reply that nobody waits for"))?;
-        let (kind, swallowed) = (entry.kind, entry.is_swallowed());
+        let (kind, swallowed, is_locking) = (entry.kind, entry.is_swallowed(), entry.is_locking());
         let fits = match tag {
             b'1' => kind == Kind::Parse,
             b'2' => kind == Kind::Bind,
@@ -191,6 +191,11 @@ impl Session {
             _ => self.to_client.extend_from_slice(frame),
         }
         match (tag, kind) {
+            (b'C', Kind::Query) if is_locking => {
+                if let Some(entry) = self.queue.front_mut() {
+                    entry.locked += 1;
+                }
+            }
             (b'C' | b'I', Kind::Query) => {
                 self.copying_in = false;
                 self.copy = None;
@@ -216,6 +221,7 @@ impl Session {
         let Some(entry) = self.queue.front_mut() else { return };
         let number = entry.statement;
         entry.statement += 1;
+        entry.locked = 0;
         if let Some(names) = entry.names.clone() {
             self.names_change(&names, number);
         }
@@ -255,7 +261,7 @@ impl Session {
 
     fn row_description(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
         let Some(entry) = self.queue.front_mut() else { return Ok(()) };
-        if matches!(entry.errand, Errand::Knowledge(_) | Errand::Poison) {
+        if entry.is_locking() || matches!(entry.errand, Errand::Knowledge(_) | Errand::Poison) {
             return Ok(());
         }
         let mut fields = backend::row_description(body).map_err(broken)?;
@@ -317,7 +323,7 @@ impl Session {
         match entry.errand {
             Errand::Knowledge(query) => return self.knowledge_row(query, body),
             Errand::Poison | Errand::Verify => return Ok(()),
-            Errand::Client if entry.failed => return Ok(()),
+            Errand::Client if entry.is_swallowed() => return Ok(()),
             Errand::Client => {}
         }
         let is_plain = |p: &Arc<Prepared>| !p.disagrees() && p.outputs(entry.statement).is_none();

@@ -1,13 +1,16 @@
 //! Texts and Bind messages with their sealed values.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 
 use super::plans::{Positions, Prepared};
 use super::values::{BYTEA, TEXT, Values, stored_oid};
-use crate::catalog::Storage;
-use crate::datum::{Format, Input, Oid, Type, array, element_of};
+use crate::catalog::{Pin, Storage};
+use crate::datum::array::{self, Array, Dimension};
+use crate::datum::{Format, Input, Oid, Type, element_of};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
-use crate::sql::{Edit, NOT_NULL, Parameter, Replacement, Use};
+use crate::sql::{Edit, NOT_NULL, Parameter, Replacement, Use, each_of, one_of};
 use crate::wire::frontend::{Bind, Formats};
 use crate::wire::reader::{message, put_count, put_cstr, put_value};
 
@@ -62,8 +65,22 @@ fn misplaced() -> ClientError {
 fn literal(usage: &Use, value: &str, values: &mut Values<'_>, out: &mut String) -> Result<(), ClientError> {
     let mut stored = Vec::new();
     let input = Input { source: usage.source, format: Format::Text, bytes: value.as_bytes() };
-    values.seal(usage, input, &mut stored)?;
-    let (stored, cast) = match usage.class.storage {
+    let Some(pin) = usage.class.moving() else {
+        values.seal(usage, input, &mut stored)?;
+        return written(usage.class.storage, stored, out);
+    };
+    let mut new = Vec::new();
+    values.seal_both(usage, pin, input, &mut stored, &mut new)?;
+    let mut literals = (String::new(), String::new());
+    written(usage.class.storage, stored, &mut literals.0)?;
+    written(usage.class.storage, new, &mut literals.1)?;
+    out.push_str(&one_of(usage.place, pin.number, &literals.0, &literals.1));
+    Ok(())
+}
+
+/// Appends a stored value as a literal.
+fn written(storage: Storage, stored: Vec<u8>, out: &mut String) -> Result<(), ClientError> {
+    let (stored, cast) = match storage {
         Storage::Bytea => {
             let mut hex = b"\\x".to_vec();
             push_hex(&stored, &mut hex);
@@ -86,9 +103,12 @@ fn array_literal(
     let (sealed, oid) = seal_array(usage, usage.source, Format::Text, value.as_bytes(), values)?;
     // Neither hex nor base64url needs escaping in an array's text form, but for the backslash of `\x`.
     let text = String::from_utf8(sealed).map_err(|_| misplaced())?;
-    out.push_str("('");
-    out.push_str(&text);
-    out.push_str(if oid == BYTEA { "'::pg_catalog.bytea[])" } else { "'::pg_catalog.text[])" });
+    let ty = if oid == BYTEA { "bytea" } else { "text" };
+    let array = format!("('{text}'::pg_catalog.{ty}[])");
+    match usage.class.moving() {
+        Some(pin) => out.push_str(&each_of(usage.place, pin.number, &array)),
+        None => out.push_str(&array),
+    }
     Ok(())
 }
 
@@ -105,20 +125,56 @@ fn seal_array(
         Storage::Bytea => BYTEA,
         Storage::Text => TEXT,
     };
-    let mut stored = Vec::new();
-    let sealed = plain.map(|element, out| {
-        if oid == TEXT || format == Format::Binary {
-            return values.seal(usage, Input { source, format, bytes: element }, out);
+    let written = |stored: Vec<u8>| match (oid, format) {
+        (BYTEA, Format::Text) => {
+            let mut hex = b"\\x".to_vec();
+            push_hex(&stored, &mut hex);
+            hex
         }
-        stored.clear();
-        values.seal(usage, Input { source, format, bytes: element }, &mut stored)?;
-        out.extend_from_slice(b"\\x");
-        push_hex(&stored, out);
+        _ => stored,
+    };
+    let mut newer = Vec::new();
+    let mut sealed = plain.map(|element, out| {
+        let input = Input { source, format, bytes: element };
+        let (mut stored, mut new) = (Vec::new(), Vec::new());
+        match usage.class.moving() {
+            Some(pin) => values.seal_both(usage, pin, input, &mut stored, &mut new)?,
+            None => {
+                values.seal(usage, input, &mut stored)?;
+                *out = written(stored);
+                return Ok(());
+            }
+        }
+        *out = written(stored);
+        newer.push(written(new));
         Ok::<_, ClientError>(())
     })?;
+    if usage.class.moving().is_some() {
+        if sealed.dimensions.len() > 1 {
+            return Err(in_many_dimensions(usage));
+        }
+        let mut newer = newer.into_iter();
+        let with_new = |old: Option<Cow<'static, [u8]>>| {
+            let new = if old.is_some() { newer.next().map(Cow::Owned) } else { None };
+            [old, new]
+        };
+        sealed.elements = std::mem::take(&mut sealed.elements).into_iter().flat_map(with_new).collect();
+        if let Some(dimension) = sealed.dimensions.first_mut() {
+            *dimension = Dimension { length: 2 * dimension.length, lower: 1 };
+        }
+    }
     let mut out = Vec::new();
     sealed.write(oid, format, &mut out);
     Ok((out, oid))
+}
+
+fn in_many_dimensions(usage: &Use) -> ClientError {
+    let column = &usage.class.column;
+    ClientError::error(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("an array of several dimensions cannot be compared with encrypted column {column} now"),
+    )
+    .with_hint("The values of the column are being moved to another key; afterwards it can be again.")
 }
 
 /// Appends bytes in hexadecimal.
@@ -141,7 +197,8 @@ pub(super) fn declared_types(declared: &[Oid], parameters: &[Parameter]) -> Vec<
             // The server says that it has no type, if it has none.
             Some(Parameter::NullTest(None)) if declared.get(i).is_none_or(|oid| *oid == 0) => 0,
             Some(Parameter::NullTest(_)) => TEXT,
-            Some(Parameter::Sealed(usage)) => stored_oid(usage.class.storage, false),
+            // Both its forms, while its class has two.
+            Some(Parameter::Sealed(usage)) => stored_oid(usage.class.storage, usage.class.moving().is_some()),
             Some(Parameter::SealedArray(usage)) => stored_oid(usage.class.storage, true),
         })
         .collect()
@@ -192,8 +249,17 @@ pub(super) fn bind(
         match (plan.parameters.get(i), value) {
             (Some(Parameter::Sealed(usage)), Some(bytes)) => {
                 let source = declared.or(usage.source);
-                values.seal(usage, Input { source, format, bytes }, &mut sealed)?;
-                formats.push(stored_format(usage.class.storage));
+                let input = Input { source, format, bytes };
+                match usage.class.moving() {
+                    Some(pin) => {
+                        both_forms(usage, pin, input, values, &mut sealed)?;
+                        formats.push(Format::Binary);
+                    }
+                    None => {
+                        values.seal(usage, input, &mut sealed)?;
+                        formats.push(stored_format(usage.class.storage));
+                    }
+                }
             }
             (Some(Parameter::SealedArray(usage)), Some(bytes)) => {
                 let source = declared.and_then(element_of).or(usage.source);
@@ -228,6 +294,25 @@ pub(super) fn bind(
         }
         bind.result_formats.write(b);
     });
+    Ok(())
+}
+
+/// Appends the binary array of a value's two forms.
+fn both_forms(
+    usage: &Use,
+    pin: &Pin,
+    input: Input<'_>,
+    values: &mut Values<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ClientError> {
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    values.seal_both(usage, pin, input, &mut old, &mut new)?;
+    let forms = Array {
+        dimensions: vec![Dimension { length: 2, lower: 1 }],
+        elements: vec![Some(Cow::Owned(old)), Some(Cow::Owned(new))],
+        element: 0,
+    };
+    forms.write(stored_oid(usage.class.storage, false), Format::Binary, out);
     Ok(())
 }
 

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use super::Tools;
-use crate::catalog::{Class, ColumnState, Storage};
-use crate::crypto::{self, Mode};
+use crate::catalog::{Class, ColumnState, Phase, Pin, Storage};
+use crate::crypto::{self, KeyId, Mode};
 use crate::datum::{self, DatumError, Format, Input, Oid, Settings, Type};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
-use crate::keyring::Vault;
+use crate::keyring::{SealError, Vault};
 use crate::metrics::Metrics;
 use crate::sql::Use;
 
@@ -87,19 +87,56 @@ impl Drop for Values<'_> {
 }
 
 impl Values<'_> {
-    /// Appends the stored form of a client's value: a raw envelope, or its text form under text storage.
+    /// Appends the stored form of a client's value: a raw envelope, or its text form under text storage. Of a class
+    /// whose values are being moved it is the one before the move, which a trigger on the table makes right.
     pub(super) fn seal(
         &mut self,
         usage: &Use,
         input: Input<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
-        self.seal_value(usage, input, out).map_err(|error| {
+        self.take(usage, input)?;
+        let key = self.key(&usage.class).map_err(|e| named(e.client_error(), &usage.class))?;
+        self.sealed(&usage.class, key, out)
+    }
+
+    /// Appends both forms of a client's value whose class is being moved, the old one to `old`.
+    pub(super) fn seal_both(
+        &mut self,
+        usage: &Use,
+        pin: &Pin,
+        input: Input<'_>,
+        old: &mut Vec<u8>,
+        new: &mut Vec<u8>,
+    ) -> Result<(), ClientError> {
+        self.take(usage, input)?;
+        self.sealed(&usage.class, pin.old, old)?;
+        self.sealed(&usage.class, pin.new, new)
+    }
+
+    /// The version of a class's key that its values are under.
+    fn key(&self, class: &Class) -> Result<KeyId, SealError> {
+        let keys = self.vault.keys();
+        match &class.pin {
+            Some(pin) => Ok(match pin.phase {
+                Phase::Old | Phase::Moving => pin.old,
+                Phase::New => pin.new,
+            }),
+            None if class.binding.mode != Mode::Randomized && keys.is_retiring(&class.key) => {
+                Err(SealError::NotPinned(class.key.clone()))
+            }
+            None => keys.active(&class.key).ok_or_else(|| SealError::NoActiveKey(class.key.clone())),
+        }
+    }
+
+    /// Takes a client's value in: its canonical form is kept until the next one.
+    fn take(&mut self, usage: &Use, input: Input<'_>) -> Result<(), ClientError> {
+        self.take_value(usage, input).map_err(|error| {
             if usage.is_conditional && error.code.is_data_exception() { conditional(usage) } else { error }
         })
     }
 
-    fn seal_value(&mut self, usage: &Use, input: Input<'_>, out: &mut Vec<u8>) -> Result<(), ClientError> {
+    fn take_value(&mut self, usage: &Use, input: Input<'_>) -> Result<(), ClientError> {
         let class = &*usage.class;
         let normalise = class.binding.mode != Mode::Randomized;
         let cast = self.cast(&usage.casts, input).map_err(|e| named(e.client_error(), class))?;
@@ -123,6 +160,11 @@ impl Values<'_> {
                 format!("value for encrypted column {} is longer than {MAX_SEALED} bytes", class.column),
             ));
         }
+        Ok(())
+    }
+
+    /// Appends the stored form, under a version of the key, of the value that was taken in.
+    fn sealed(&mut self, class: &Class, key: KeyId, out: &mut Vec<u8>) -> Result<(), ClientError> {
         let Scratch { canonical, envelope, opened: _ } = &mut *self.scratch;
         envelope.clear();
         let sealed = match class.storage {
@@ -130,7 +172,7 @@ impl Values<'_> {
             Storage::Text => &mut *envelope,
         };
         self.vault
-            .seal(&class.key, &class.binding, canonical, sealed, self.now)
+            .seal_under(key, &class.binding, canonical, sealed, self.now)
             .map_err(|e| named(e.client_error(), class))?;
         self.sealed += 1;
         match class.storage {

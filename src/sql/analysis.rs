@@ -14,7 +14,7 @@ use super::schema::{Relation, Schema};
 use super::scope::{Column, Columns, Ctes, Entry};
 use super::typename::TypeName;
 use super::types::{Inference, Meeting, Ty, Var};
-use super::{Edit, Effects, OutputValue, Replacement};
+use super::{Edit, Effects, OutputValue, Place, Replacement};
 use crate::catalog::{Class, RelationName};
 use crate::datum::Oid;
 use crate::policy::quote_ident;
@@ -100,6 +100,8 @@ pub(super) struct Constant {
     pub(super) is_output: bool,
     /// It stands with others in an IN list.
     pub(super) is_listed: bool,
+    /// Where it stands, if it is compared with a column directly.
+    pub(super) place: Place,
     /// It is only asked whether it is NULL.
     pub(super) is_null_test: bool,
     /// It is compared with other constants.
@@ -388,6 +390,7 @@ impl<'a> Analyzer<'a> {
             casts: Vec::new(),
             is_output: false,
             is_listed: false,
+            place: Place::Alone,
             is_null_test: false,
             is_condition: false,
             is_read: Cell::new(false),

@@ -2,7 +2,7 @@
 //!
 //! <https://www.postgresql.org/docs/current/sql-copy.html>
 
-use super::{OutputValue, Use};
+use super::{OutputValue, Place, Use};
 use crate::datum::Purpose;
 
 /// The data of one COPY that has sealed values in it.
@@ -109,6 +109,7 @@ impl CopyColumn {
                     source: None,
                     casts: Vec::new(),
                     is_conditional: false,
+                    place: Place::Alone,
                 })
             }
             (value, _) => CopyValue::Open(value.clone()),

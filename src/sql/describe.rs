@@ -92,7 +92,7 @@ fn sent(plan: &Plan, text: &str) -> String {
 }
 
 fn used(usage: &Use) -> String {
-    let Use { class, purpose, source, casts, is_conditional: _ } = usage;
+    let Use { class, purpose, source, casts, is_conditional: _, place: _ } = usage;
     let doing = match purpose {
         Purpose::Store => "stored in",
         Purpose::Compare => "compared with",

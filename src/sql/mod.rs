@@ -25,11 +25,13 @@ mod typename;
 mod types;
 mod view;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
 pub use analyze::{analyze, without_catalog};
 pub use describe::describe;
+pub use edits::{each_of, one_of};
 pub use names::{Cursor, Meaning, NameChange, NamedStatement, Names, NoNames};
 pub use refusal::{Reason, Refusal};
 pub use replication::is_safe_for_replication;
@@ -85,6 +87,75 @@ pub struct Plan {
     pub free: Vec<usize>,
 }
 
+impl Plan {
+    /// The edits of a text that comes by Query: before each statement that needs it stands one that takes its locks.
+    pub fn edits_with_locks(&self) -> Cow<'_, [Edit]> {
+        if self.statements.iter().all(|statement| statement.locks.is_empty()) {
+            return Cow::Borrowed(&self.edits);
+        }
+        let mut edits = self.edits.clone();
+        for statement in &self.statements {
+            let at = statement.range.start;
+            let locks = statement.locks.iter().map(|pin| lock(*pin) + "; ");
+            let before = edits.partition_point(|edit| edit.range.start < at);
+            edits.splice(
+                before..before,
+                locks.map(|text| Edit { range: at..at, replacement: Replacement::Text(text) }),
+            );
+        }
+        Cow::Owned(edits)
+    }
+
+    /// True if another plan differs from this one by no more than the forms in which its constants are sent, since
+    /// values are moved to another key: to the client the two are one.
+    pub fn differs_by_forms(&self, other: &Self) -> bool {
+        let class = |class: &Arc<Class>| Class { pin: None, ..Class::clone(class) };
+        let value = |value: &OutputValue| match value {
+            OutputValue::Plain => None,
+            OutputValue::Sealed(sealed) => Some((false, class(sealed))),
+            OutputValue::SealedArray(sealed) => Some((true, class(sealed))),
+        };
+        let outputs = |plan: &Self| {
+            let statement = |statement: &Statement| {
+                let outputs = statement.outputs.as_ref()?;
+                Some(outputs.iter().map(|output| (value(&output.value), output.origin)).collect::<Vec<_>>())
+            };
+            plan.statements.iter().map(statement).collect::<Vec<_>>()
+        };
+        let usage =
+            |usage: &Use| Use { class: Arc::new(class(&usage.class)), place: Place::Alone, ..usage.clone() };
+        let parameters = |plan: &Self| {
+            let parameter = |parameter: &Parameter| match parameter {
+                Parameter::Plain | Parameter::NullTest(_) => parameter.clone(),
+                Parameter::Sealed(sealed) => Parameter::Sealed(usage(sealed)),
+                Parameter::SealedArray(sealed) => Parameter::SealedArray(usage(sealed)),
+            };
+            plan.parameters.iter().map(parameter).collect::<Vec<_>>()
+        };
+        let is_pinned = |plan: &Self| {
+            plan.classes().any(|class| class.pin.is_some())
+                || plan.statements.iter().any(|statement| !statement.locks.is_empty())
+        };
+        (is_pinned(self) || is_pinned(other))
+            && outputs(self) == outputs(other)
+            && parameters(self) == parameters(other)
+            && self.effects == other.effects
+            && self.names == other.names
+    }
+
+    /// The classes of all that it seals and opens.
+    fn classes(&self) -> impl Iterator<Item = &Arc<Class>> {
+        let outputs = self.statements.iter().filter_map(|statement| statement.outputs.as_ref()).flatten();
+        let opened = outputs.filter_map(|output| match &output.value {
+            OutputValue::Plain => None,
+            OutputValue::Sealed(class) | OutputValue::SealedArray(class) => Some(class),
+        });
+        let literals = self.edits.iter().filter_map(|edit| edit.replacement.usage());
+        let usages = literals.chain(self.parameters.iter().filter_map(Parameter::usage));
+        opened.chain(usages.map(|usage| &usage.class))
+    }
+}
+
 /// One statement of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
@@ -98,6 +169,9 @@ pub struct Statement {
     /// True for a lone SELECT (or VALUES, TABLE) that changes nothing: a value that cannot be opened may
     /// then be answered by an error in its place.
     pub read_only: bool,
+    /// Moves of values from one key to another, by their pins' numbers, that have to stand still while it runs: see
+    /// [`lock`].
+    pub locks: Vec<u32>,
 }
 
 /// One result column.
@@ -151,6 +225,28 @@ pub struct Use {
     /// The casts are those of an expression that the server may not evaluate for this value (`(CASE ... END)::date`):
     /// a value that they do not take may be no error.
     pub is_conditional: bool,
+    /// Where a literal stands, for a class whose values are being moved from one key to another.
+    pub place: Place,
+}
+
+/// Where a constant stands whose value has two sealed forms, of which rows have one or the other.
+///
+/// Rows hold exactly one of the two at every instant, so what is compared directly is compared with both, and stays
+/// right where the server looks at a row again that was changed meanwhile. Elsewhere the statement's own snapshot says
+/// which it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// Anywhere: the one form that rows have.
+    #[default]
+    Alone,
+    /// Behind `=`.
+    Any,
+    /// Behind `<>`.
+    All,
+    /// In a list that a column is compared with.
+    Listed,
+    /// The argument for a parameter, which has both.
+    Argument,
 }
 
 /// A replacement at token positions.
@@ -190,6 +286,24 @@ pub enum Replacement {
         value: String,
     },
 }
+
+/// A statement that keeps a move of values, by its pin's number, from going on before the transaction ends.
+///
+/// At READ COMMITTED the server looks again at a row that was changed meanwhile, with what the statement has read
+/// elsewhere before. Where that are values of the same context, a value that was moved in between would not be found
+/// equal to itself.
+///
+/// <https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED>
+pub fn lock(pin: u32) -> String {
+    let key = u64::from(pin) * LOCKS_OF_A_MOVE;
+    format!("SELECT pg_catalog.pg_advisory_xact_lock_shared({LOCK_CLASS}, {key})")
+}
+
+/// So many numbers a move has for the second key of its advisory locks; the first is for statements.
+pub const LOCKS_OF_A_MOVE: u64 = 1024;
+
+/// The first key of the advisory locks for moves.
+pub const LOCK_CLASS: i32 = 0x7067_736c;
 
 /// What stands for a value that is only asked whether it is NULL.
 pub const NOT_NULL: &str = "(''::pg_catalog.text)";

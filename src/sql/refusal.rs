@@ -192,6 +192,14 @@ pub enum Reason {
     /// A prepared statement whose names have moved since.
     #[error("cached plan must not change result type")]
     PlanChanged,
+    /// A table is defined or changed while values are moved from one key to another in the tables that there are.
+    #[error(
+        "no table with encrypted columns can be made or changed while the values of {column} are moved to another key"
+    )]
+    Moving {
+        /// A column that is being moved.
+        column: ColumnName,
+    },
     /// No such alias.
     #[error("missing FROM-clause entry for table \"{name}\"")]
     UndefinedAlias {
@@ -343,6 +351,7 @@ impl Refusal {
             Reason::UndefinedStatement { .. } => "undefined statement",
             Reason::WrongArguments { .. } => "wrong arguments",
             Reason::PlanChanged => "plan changed",
+            Reason::Moving { .. } => "moving",
             Reason::DeclaredType { .. } => "declared type",
             Reason::LastingConstant { .. } => "lasting constant",
             Reason::LeavesPolicy { .. } => "leaves policy",
@@ -399,6 +408,7 @@ impl Refusal {
             | Reason::UndefinedStatement { .. }
             | Reason::WrongArguments { .. }
             | Reason::PlanChanged
+            | Reason::Moving { .. }
             | Reason::Blocked { .. }
             | Reason::WritesBlocked { .. }
             | Reason::Shadows { .. }
@@ -446,6 +456,7 @@ impl Refusal {
             | Reason::UndefinedStatement { .. }
             | Reason::WrongArguments { .. }
             | Reason::PlanChanged
+            | Reason::Moving { .. }
             | Reason::Kind { .. }
             | Reason::NotUnderstood { .. }
             | Reason::NotParsed { .. }
@@ -494,6 +505,7 @@ impl Reason {
             | Self::NotUnderstood { .. }
             | Self::NotParsed { .. }
             | Self::PlanChanged
+            | Self::Moving { .. }
             | Self::Encoding
             | Self::Strings
             | Self::NoSchema => SqlState::FEATURE_NOT_SUPPORTED,
@@ -556,6 +568,9 @@ impl Reason {
             Self::Strings => "SET standard_conforming_strings TO on.",
             Self::TooComplex => "Split the statement.",
             Self::NoSchema => "Try again.",
+            Self::Moving { .. } => {
+                "Wait for the end of \"pgseal rotate\"; \"pgseal status\" tells how far it is."
+            }
             Self::UndefinedColumn { .. }
             | Self::AmbiguousColumn { .. }
             | Self::UndefinedTable { .. }

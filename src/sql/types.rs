@@ -47,6 +47,8 @@ pub(super) enum Meeting {
 #[derive(Debug, Default)]
 pub(super) struct Inference {
     cells: Vec<Cell>,
+    /// Classes whose columns are compared with each other while their values are moved.
+    pub(super) joined: Vec<Arc<Class>>,
 }
 
 #[derive(Debug, Default)]
@@ -234,6 +236,9 @@ impl Inference {
             (Ty::Sealed(a), Ty::Sealed(b)) => {
                 if (was_var || constant) && a.ty != b.ty && how == Meeting::Store {
                     return fail(different_types(&a, &b, construct));
+                }
+                if a.moving().is_some() && !was_var && !constant {
+                    self.joined.push(Arc::clone(&a));
                 }
                 meet_classes(&a, &b, how, construct).map(Ty::Sealed)
             }

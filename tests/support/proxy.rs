@@ -34,15 +34,36 @@ impl Proxy {
     fn try_start(upstream: SocketAddr, policy: &str, environment: &[(&str, &str)]) -> Option<Self> {
         let (folder, port) = (temporary_folder(None), free_port());
         let path = |name: &str| folder.join(name).display().to_string();
-        let (keyring, log) = (path("keyring/keyring.toml"), folder.join("log"));
+        let keyring = path("keyring/keyring.toml");
         fs::create_dir(folder.join("keyring")).expect("a folder for the keyring");
         fs::write(folder.join("policy.toml"), policy).expect("the policy is written");
         let kek = format!("file:{}", path("keyring/kek"));
         let init = pgseal(&["init", "--keyring", &keyring, "--kek", &kek]);
         assert!(init.0, "pgseal init failed:\n{}", init.1);
+        let policy = path("policy.toml");
+        Self::serve(folder, port, upstream, &policy, &keyring, environment)
+    }
 
+    /// Another proxy with the same policy and keyring.
+    pub fn beside(&self, upstream: SocketAddr, environment: &[(&str, &str)]) -> Self {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        let (policy, keyring) = (path("policy.toml"), path("keyring/keyring.toml"));
+        let start =
+            || Self::serve(temporary_folder(None), free_port(), upstream, &policy, &keyring, environment);
+        (0..3).find_map(|_| start()).expect("a free port")
+    }
+
+    fn serve(
+        folder: PathBuf,
+        port: u16,
+        upstream: SocketAddr,
+        policy: &str,
+        keyring: &str,
+        environment: &[(&str, &str)],
+    ) -> Option<Self> {
+        let log = folder.join("log");
         let listen = format!("127.0.0.1:{port}");
-        let (upstream, policy) = (upstream.to_string(), path("policy.toml"));
+        let upstream = upstream.to_string();
         let command = [
             PGSEAL,
             "serve",
@@ -51,9 +72,9 @@ impl Proxy {
             "--upstream",
             &upstream,
             "--policy",
-            &policy,
+            policy,
             "--keyring",
-            &keyring,
+            keyring,
         ];
         // The key-encryption key is named in the keyring.
         let process = Supervised::start(&command, environment, None, &log, Some(&folder), "KILL");

@@ -151,6 +151,11 @@ pub(super) fn missing(proxies: &[Proxy], id: KeyId) -> Option<String> {
     hindrances(proxies, |proxy| proxy.holds(id).is_none().then_some("does not hold it yet"))
 }
 
+/// Proxies that still hold a key. `None` if none does.
+pub(super) fn knowing(proxies: &[Proxy], id: KeyId) -> Option<String> {
+    hindrances(proxies, |proxy| proxy.holds(id).is_some().then_some("still holds it"))
+}
+
 /// What keeps a key from being taken away: a proxy that seals with it. `None` if nothing does.
 pub(super) fn sealing(proxies: &[Proxy], id: KeyId) -> Option<String> {
     let seals = |proxy: &Proxy| proxy.holds(id) == Some(State::Active.as_str());

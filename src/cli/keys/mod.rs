@@ -8,6 +8,7 @@ mod rows;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
@@ -17,10 +18,12 @@ use self::fleet::Proxy;
 use super::database::Database;
 use super::{Exit, block_on};
 use crate::crypto::KeyId;
+use crate::jobs::{self, Promotion};
 use crate::keyring::{
     self, ChangeError, Entry, KekSource, Keks, Keyring, KeyringError, State, VersionName, os_entropy,
 };
 use crate::policy::Policy;
+use crate::sql::Schema;
 
 /// See and change the data keys
 ///
@@ -153,9 +156,22 @@ pub(super) struct ChangeArgs {
     /// A proxy that no longer reports and is gone for good, by the id in the message. May be repeated.
     #[arg(long, value_name = "ID")]
     pub(super) gone: Vec<String>,
+    /// The longest catalog lease of any proxy (`serve --catalog-lease`), in seconds: so long a promotion waits until all
+    /// proxies know under which version deterministic columns are.
+    #[arg(long, value_name = "SECONDS", env = "PGSEAL_CATALOG_LEASE", default_value_t = 30)]
+    pub(super) catalog_lease: u64,
     /// Go ahead although no proxy reports in the database: none runs, or you have seen to each one yourself.
     #[arg(long)]
     pub(super) no_proxies: bool,
+}
+
+/// So often proxies are asked whether they have read the keyring again after an archive.
+const RELEASE_TRIES: u32 = 8;
+
+impl ChangeArgs {
+    fn lease(&self) -> Duration {
+        Duration::from_secs(self.catalog_lease)
+    }
 }
 
 /// A change that has to wait.
@@ -232,6 +248,9 @@ fn promote(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let chosen = keyring.version(&args.version, &[State::Staged])?.clone();
     keyring.promote(&args.version, Timestamp::now())?;
     with_proxies(args, "promote", |proxies| fleet::missing(proxies, chosen.id))?;
+    if !args.file.dry_run {
+        hold(args, &chosen)?;
+    }
     // Where an attempt to archive it was cut off, its values are kept out.
     if chosen.state == State::Retiring {
         let_in(args, &chosen)?;
@@ -246,12 +265,23 @@ fn archive(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
     with_proxies(args, "archive", |proxies| fleet::sealing(proxies, chosen.id))?;
     shut_out(args, &chosen)?;
     let archived = change(&args.file, |keyring, _| Ok(keyring.archive(&args.version, Timestamp::now())?))?;
-    said(&args.file, &format!("archived {archived} (id {}): no row is under it", archived.id), out)
+    said(&args.file, &format!("archived {archived} (id {}): no row is under it", archived.id), out)?;
+    let is_last = !Keyring::read(&args.file.keyring)?
+        .keys
+        .iter()
+        .any(|key| key.name == archived.name && key.state == State::Retiring);
+    match &args.database {
+        Some(url) if is_last && !args.file.dry_run => release(url, &archived, out),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn restore(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let mut keyring = Keyring::read(&args.file.keyring)?;
     let chosen = keyring.restore(&args.version, Timestamp::now())?;
+    if !args.file.dry_run {
+        keep(args, &chosen)?;
+    }
     let_in(args, &chosen)?;
     let restored = change(&args.file, |keyring, _| Ok(keyring.restore(&args.version, Timestamp::now())?))?;
     said(&args.file, &format!("restored {restored} (id {}): it opens, and does not seal", restored.id), out)
@@ -363,6 +393,75 @@ fn import(from: &Path, kek: Option<&str>, file: &FileArgs, out: &mut impl Write)
         writeln!(out, "every key of {} is here already", from.display())?;
     }
     Ok(())
+}
+
+/// Has the database say that the values of deterministic columns are under the version that is active now, until they
+/// are moved.
+fn hold(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
+    let before = Keyring::read(&args.file.keyring)?;
+    let versions = || before.keys.iter().filter(|key| key.name == chosen.name);
+    let Some(active) = versions().find(|key| key.state == State::Active) else { return Ok(()) };
+    let promotion = Promotion {
+        active: active.id,
+        next: chosen.id,
+        is_retiring: versions().any(|key| key.state == State::Retiring && key.id != chosen.id),
+    };
+    let Some((policy, url)) = told(args, "promote", chosen)? else { return Ok(()) };
+    block_on(async {
+        let contexts = contexts(url, &policy, &chosen.name).await?;
+        Ok(jobs::hold(url, &contexts, promotion, args.lease()).await?)
+    })
+}
+
+/// The same before a version is held again that no value is under.
+fn keep(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
+    let keyring = Keyring::read(&args.file.keyring)?;
+    let is_active = |key: &&Entry| key.name == chosen.name && key.state == State::Active;
+    let Some(active) = keyring.keys.iter().find(is_active) else { return Ok(()) };
+    let Some((policy, url)) = told(args, "restore", chosen)? else { return Ok(()) };
+    block_on(async {
+        let contexts = contexts(url, &policy, &chosen.name).await?;
+        Ok(jobs::keep(url, &contexts, active.id, chosen.id, args.lease()).await?)
+    })
+}
+
+/// Where the database is that has to be told of a change, and which columns it is about.
+fn told<'a>(args: &'a ChangeArgs, doing: &str, chosen: &Entry) -> anyhow::Result<Option<(Policy, &'a str)>> {
+    match (&args.policy, &args.database) {
+        (Some(policy), Some(url)) => Ok(Some((Policy::load(policy)?, url))),
+        // Proxies refuse to seal for such columns until a rotation has found out.
+        (_, _) if args.no_proxies => Ok(None),
+        (_, _) => bail!(NotYet(format!(
+            "{doing} {chosen}: the database has to be told under which version deterministic columns are: name --policy and \
+             --database"
+        ))),
+    }
+}
+
+/// The contexts of the deterministic columns that a key seals.
+async fn contexts(url: &str, policy: &Policy, key: &str) -> anyhow::Result<Vec<jobs::Context>> {
+    let catalog = Database::connect(url).await?.catalog().await?;
+    let (schema, _) = Schema::build(policy, &catalog);
+    Ok(jobs::contexts(&schema, &catalog, |_, class| class.key == key))
+}
+
+/// Takes away what says under which version deterministic columns are, once no proxy has a choice any more.
+fn release(url: &str, archived: &Entry, out: &mut impl Write) -> anyhow::Result<()> {
+    block_on(async {
+        let database = Database::connect(url).await?;
+        for _ in 0..RELEASE_TRIES {
+            let proxies = fleet::proxies(&database).await?;
+            if fleet::knowing(&proxies, archived.id).is_none() {
+                return Ok(jobs::release(url, &archived.name).await?);
+            }
+            tokio::time::sleep(fleet::BEAT / 2).await;
+        }
+        writeln!(
+            out,
+            "proxies have not read the keyring again yet, so the pins in schema pgseal stay until the next promotion"
+        )?;
+        Ok(())
+    })
 }
 
 /// Holds a change against what proxies report.

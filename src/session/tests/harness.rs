@@ -277,6 +277,7 @@ pub(super) fn catalog() -> Catalog {
         ],
         types: Vec::new(),
         functions: Vec::new(),
+        pins: Vec::new(),
     }
 }
 

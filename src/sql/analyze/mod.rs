@@ -168,6 +168,7 @@ struct OnePlan {
     outputs: Option<Vec<Output>>,
     copy: Option<Arc<Copy>>,
     read_only: bool,
+    locks: Vec<u32>,
 }
 
 impl Whole {
@@ -189,8 +190,8 @@ impl Whole {
         self.before.any = true;
         self.before.names.extend(one.name.map(|name| (self.statements.len(), name)));
         self.free.extend(one.free);
-        let (outputs, copy, read_only) = match one.plan {
-            None => (None, None, false),
+        let (outputs, copy, read_only, locks) = match one.plan {
+            None => (None, None, false, Vec::new()),
             Some(plan) => {
                 self.rewritten = true;
                 self.edits.extend(plan.edits);
@@ -203,10 +204,10 @@ impl Whole {
                         *slot = parameter;
                     }
                 }
-                (plan.outputs, plan.copy, plan.read_only)
+                (plan.outputs, plan.copy, plan.read_only, plan.locks)
             }
         };
-        self.statements.push(Statement { range: bytes, outputs, copy, read_only });
+        self.statements.push(Statement { range: bytes, outputs, copy, read_only, locks });
     }
 
     fn verdict(mut self) -> Verdict {

@@ -18,7 +18,7 @@ use crate::sql::scan;
 use crate::sql::scope::Env;
 use crate::sql::typename::{self, FLOAT4, FLOAT8, INT2, INT4, INT8, Modifier, NUMERIC, TEXT, TypeName};
 use crate::sql::typename::{BOOL, VARCHAR};
-use crate::sql::{Edit, Effects, Parameter, Plan, Replacement, Use, Verdict};
+use crate::sql::{Edit, Effects, Parameter, Place, Plan, Replacement, Use, Verdict};
 
 impl One<'_> {
     /// What a statement that only takes names away does to them.
@@ -61,6 +61,7 @@ impl One<'_> {
         carried.made = Made::Nothing;
         if let Some(outer) = &mut carried.plan {
             outer.parameters.clear();
+            outer.locks.clear();
             outer.edits.extend(self.type_edits(object, &types, plan.as_deref())?);
             (outer.outputs, outer.read_only) = (None, false);
         }
@@ -156,8 +157,12 @@ impl One<'_> {
                 Parameter::Plain => None,
                 Parameter::NullTest(None) if types.get(index).is_none() => None,
                 Parameter::NullTest(_) => Some("pg_catalog.text".to_owned()),
-                Parameter::Sealed(usage) => Some(storage_type(usage.class.storage).to_owned()),
-                Parameter::SealedArray(usage) => Some(format!("{}[]", storage_type(usage.class.storage))),
+                Parameter::Sealed(usage) if usage.class.moving().is_none() => {
+                    Some(storage_type(usage.class.storage).to_owned())
+                }
+                Parameter::Sealed(usage) | Parameter::SealedArray(usage) => {
+                    Some(format!("{}[]", storage_type(usage.class.storage)))
+                }
             };
             match (types.get(index), stored) {
                 (None, stored) => added.push(stored.unwrap_or_else(|| "pg_catalog.unknown".to_owned())),
@@ -294,6 +299,7 @@ impl One<'_> {
                 outputs: own.and_then(|own| own.outputs.clone()),
                 copy: None,
                 read_only: own.is_some_and(|own| own.read_only),
+                locks: own.map(|own| own.locks.clone()).unwrap_or_default(),
             }
         });
         Ok(Carried { effects, unresolved, looked_up, plan, made, name: None, free: Vec::new() })
@@ -325,6 +331,7 @@ impl One<'_> {
                     outputs: Some(outputs),
                     copy: None,
                     read_only: false,
+                    locks: Vec::new(),
                 });
                 let made = made(head.kind, cursor.effects);
                 Ok(Carried { plan, made, looked_up: true, ..Carried::forward(cursor.effects) })
@@ -374,7 +381,7 @@ impl Analyzer<'_> {
         let declared = if is_array { declared.and_then(element_of) } else { declared };
         let source = declared.or(usage.source);
         let target = source.unwrap_or_else(|| usage.class.ty.oid());
-        let usage = Use { source, ..usage.clone() };
+        let usage = Use { source, place: Place::Argument, ..usage.clone() };
         let replacement = match kind {
             ConstantKind::Null => Replacement::Text("NULL".to_owned()),
             _ if !self.assigns(constant_of(&self.constants, &tokens), target, is_array) => {

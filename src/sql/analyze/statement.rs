@@ -38,6 +38,15 @@ impl One<'_> {
         if matches!(head.kind, StatementKind::Definition | StatementKind::Copy) {
             carried.free.clear();
         }
+        let defines = carried.plan.is_some() || matches!(carried.made, Made::Schema(_));
+        if let (StatementKind::Definition, true, Some(column)) = (head.kind, defines, self.cx.schema.moving())
+        {
+            let column = column.clone();
+            return Err(Refusal::new(
+                Reason::Moving { column },
+                self.lexemes.first().map(|first| first.start),
+            ));
+        }
         Ok(carried)
     }
 
@@ -329,6 +338,7 @@ impl One<'_> {
                 outputs,
                 copy: None,
                 read_only: read_only && !analyzer.changes,
+                locks: analyzer.locks(),
             }),
             name: None,
             free,

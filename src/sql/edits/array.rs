@@ -11,7 +11,7 @@ use crate::sql::analysis::{Analyzer, Cast, Constant, ConstantKind};
 use crate::sql::expr::is_constant;
 use crate::sql::refusal::Reason;
 use crate::sql::typename::{self, BOOL, INT2, INT4, INT8, NUMERIC, TEXT, VARCHAR};
-use crate::sql::{Edit, Replacement, Use, edits::storage_type};
+use crate::sql::{Edit, Place, Replacement, Use, edits::storage_type};
 
 impl Analyzer<'_> {
     /// Stores an array of literals in a column of encrypted arrays; false if this is something else.
@@ -45,6 +45,7 @@ impl Analyzer<'_> {
             source: typename::array_of(element),
             casts: types,
             is_conditional: false,
+            place: Place::Alone,
         };
         let Some(range) = self.bytes(&tokens) else { return true };
         self.edits.push(Edit { range, replacement: Replacement::Sealed { usage, value: text } });

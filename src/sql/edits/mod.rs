@@ -2,6 +2,7 @@
 
 mod array;
 mod echo;
+mod forms;
 mod links;
 mod null_test;
 mod written;
@@ -9,6 +10,7 @@ mod written;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::forms::{each_of, one_of};
 pub(super) use self::links::Link;
 use self::links::Links;
 use super::analysis::{Analyzer, Cast, Constant, ConstantKind};
@@ -16,7 +18,7 @@ use super::lex::{self, LexemeKind, Number};
 use super::refusal::Reason;
 use super::typename::{self, BOOL, TEXT, VARCHAR};
 use super::types::{Ty, joins_as_constant};
-use super::{Edit, OutputValue, Parameter, Replacement, Use};
+use super::{Edit, OutputValue, Parameter, Place, Replacement, Use};
 use crate::catalog::{Class, Storage};
 use crate::datum::{self, Base, Oid, Purpose, Type};
 
@@ -242,7 +244,23 @@ impl Analyzer<'_> {
                 continue;
             }
             let is_conditional = written.is_linked;
-            let usage = Use { class: Arc::clone(class), purpose, source, casts, is_conditional };
+            let place = constant.place;
+            let usage = Use { class: Arc::clone(class), purpose, source, casts, is_conditional, place };
+            if forms::has_two(class) && constant.kind != ConstantKind::Null {
+                if constant.is_output {
+                    self.name_edit(constant, &mut edits);
+                }
+                let is_array = matches!(role, Role::Array(_));
+                if is_array && !matches!(constant.kind, ConstantKind::String | ConstantKind::Parameter(_)) {
+                    let (column, construct) = (class.column.clone(), "an array".to_owned());
+                    self.refuse(Reason::MeetsPlain { column, construct });
+                    continue;
+                }
+                let mut into = Constants { edits, parameters };
+                self.form_edit(constant, usage, is_array, &mut into);
+                Constants { edits, parameters } = into;
+                continue;
+            }
             for cast in &constant.casts {
                 self.cast_edit(cast, class, matches!(role, Role::Array(_)), &mut edits);
             }
@@ -479,6 +497,7 @@ impl Analyzer<'_> {
     fn name_edit(&mut self, constant: &Constant, edits: &mut Vec<Edit>) {
         let name = match (constant.casts.last(), constant.kind) {
             (Some(cast), _) => self.type_name(cast),
+            (None, ConstantKind::Parameter(_)) if self.is_moving(constant) => Some("?column?".to_owned()),
             (None, ConstantKind::Parameter(_) | ConstantKind::Null) => return,
             // Before PostgreSQL 15 a boolean was a cast of a string.
             (None, ConstantKind::Bool) if self.schema.server_version() < 150_000 => Some("bool".to_owned()),
@@ -544,6 +563,7 @@ fn truth_edits(range: std::ops::Range<usize>, class: Arc<Class>, edits: &mut Vec
         source: Some(BOOL),
         casts: Vec::new(),
         is_conditional: false,
+        place: Place::Any,
     };
     edits.push(text(range.start, "("));
     edits.push(text(range.end, " = "));

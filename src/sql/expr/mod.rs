@@ -11,6 +11,7 @@ use sqlparser::ast::{
     Query, UnaryOperator,
 };
 
+use super::Place;
 use super::analysis::Analyzer;
 use super::refusal::Reason;
 use super::scope::Env;
@@ -280,7 +281,13 @@ impl Analyzer<'_> {
 
     fn binary(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr, env: &Env<'_>) -> Ty {
         match comparison(op) {
-            Some(how) => self.compare(left, right, env, how, &format!("operator {op}")),
+            Some(how) => {
+                let ty = self.compare(left, right, env, how, &format!("operator {op}"));
+                if !is_constant(left) && is_constant(right) {
+                    self.place_last(equality(op));
+                }
+                ty
+            }
             None => match op {
                 BinaryOperator::And => self.truths([left, right], env, "AND"),
                 BinaryOperator::Or => self.truths([left, right], env, "OR"),
@@ -297,7 +304,11 @@ impl Analyzer<'_> {
             InTarget::List(items) => {
                 let first = self.constants.len();
                 for item in items {
+                    let is_direct = is_constant(item) && !is_constant(expr);
                     let item = self.expr(item, env);
+                    if is_direct {
+                        self.place_last(Place::Listed);
+                    }
                     self.at = if self.inference.sealed_in(&left).is_some() { at } else { self.at };
                     self.meet(&left, &item, Meeting::Equality, "IN");
                 }
@@ -335,7 +346,15 @@ impl Analyzer<'_> {
         let right = match right {
             Expr::Subquery(query) => self.subquery(query, env),
             array => {
+                let first = self.constants.len();
+                let place = if is_constant(array) { Some(Place::Argument) } else { place_of_elements(array) };
                 let array = self.expr(array, env);
+                if let (Some(place), (Place::Any, "ANY") | (Place::All, "ALL")) =
+                    (place, (equality(op), word))
+                {
+                    let new = self.constants.get_mut(first..).unwrap_or_default();
+                    new.iter_mut().for_each(|constant| constant.place = place);
+                }
                 let element = self.inference.fresh();
                 let wanted = Ty::Array(Box::new(element.clone()));
                 // An array that is not encrypted meets what is not.
@@ -371,6 +390,13 @@ impl Analyzer<'_> {
             }
         }
         Ty::Plain
+    }
+
+    /// Says where the constant stands that was met last.
+    fn place_last(&mut self, place: Place) {
+        if let Some(constant) = self.constants.last_mut() {
+            constant.place = place;
+        }
     }
 
     fn case(
@@ -409,6 +435,32 @@ impl Analyzer<'_> {
             [column] if columns.complete => column.ty.clone(),
             _ => Ty::Row(columns.list.into_iter().map(|column| column.ty).collect()),
         }
+    }
+}
+
+/// Where a constant stands behind a comparison operator.
+fn equality(op: &BinaryOperator) -> Place {
+    let named = |name: &str| match name {
+        "=" => Place::Any,
+        "<>" | "!=" => Place::All,
+        _ => Place::Alone,
+    };
+    match op {
+        BinaryOperator::Eq => Place::Any,
+        BinaryOperator::NotEq => Place::All,
+        BinaryOperator::PGCustomBinaryOperator(parts) => {
+            parts.last().map_or(Place::Alone, |name| named(name))
+        }
+        _ => Place::Alone,
+    }
+}
+
+/// Where the elements of an array constructor stand that a column is compared with, if all of them are constants.
+fn place_of_elements(array: &Expr) -> Option<Place> {
+    match array {
+        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => place_of_elements(inner),
+        Expr::Array(Array { elem, named: true }) => elem.iter().all(is_constant).then_some(Place::Listed),
+        _ => None,
     }
 }
 

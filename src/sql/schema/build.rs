@@ -10,7 +10,7 @@ use super::{
 };
 use crate::catalog::Relation as CatalogRelation;
 use crate::catalog::{
-    Attribute, Catalog, Class, ColumnName, Dependent, DependentKind, RelationKind, RelationName, Storage,
+    Attribute, Catalog, Class, ColumnName, Dependent, DependentKind, Pin, RelationKind, RelationName, Storage,
 };
 use crate::crypto::{Binding, Mode};
 use crate::datum::{Base, EnumType, Oid, Type, TypeName};
@@ -43,6 +43,7 @@ impl Schema {
                 database: catalog.database.clone(),
                 server_version: catalog.server_version,
                 has_policy: !policy.tables.is_empty(),
+                has_deterministic: policy.columns().any(|(_, column)| column.mode != Mode::Randomized),
                 ..Self::default()
             },
             problems: Vec::new(),
@@ -166,12 +167,36 @@ impl Builder<'_> {
                     Ok(ty) => (ty, None),
                     Err(why) => (unknown_type(&column.ty), Some(why)),
                 };
-                let class = Arc::new(class(name, column_name, column, ty, column.storage));
+                let class = self.class(name, column_name, column, ty, column.storage);
                 (column_name.clone(), PlannedColumn { ty: column.ty.clone(), class, undecided })
             });
             let planned = Planned { columns: columns.collect() };
             self.schema.planned.insert(name.clone(), planned);
         }
+    }
+
+    fn class(
+        &self,
+        table: &RelationName,
+        name: &str,
+        column: &policy::Column,
+        ty: Type,
+        storage: Storage,
+    ) -> Arc<Class> {
+        let family = ty.family().label();
+        let is_pinned = |pin: &&Arc<Pin>| {
+            column.mode != Mode::Randomized && pin.key == column.key && pin.context == column.context
+        };
+        Arc::new(Class {
+            column: table.column(name),
+            ty,
+            key: column.key.clone(),
+            binding: Arc::new(Binding { mode: column.mode, family, context: column.context.clone() }),
+            storage,
+            state: column.state,
+            bare: false,
+            pin: self.catalog.pins.iter().find(is_pinned).cloned(),
+        })
     }
 
     fn seal(&mut self, table: &RelationName, name: &str, column: &policy::Column) -> Result<(), String> {
@@ -194,11 +219,11 @@ impl Builder<'_> {
                 "column {name} is bytea in the database, and only a column that stays text can be state = \"migrating\""
             ));
         }
-        let class = class(table, name, column, self.ty(&column.ty)?, storage);
+        let class = self.class(table, name, column, self.ty(&column.ty)?, storage);
         if let Some(slot) =
             self.relation_mut(table).and_then(|r| r.columns.iter_mut().find(|c| c.name == name))
         {
-            slot.value = OutputValue::Sealed(Arc::new(class));
+            slot.value = OutputValue::Sealed(class);
         }
         Ok(())
     }
@@ -457,19 +482,6 @@ impl Builder<'_> {
                 return;
             }
         }
-    }
-}
-
-fn class(table: &RelationName, name: &str, column: &policy::Column, ty: Type, storage: Storage) -> Class {
-    let family = ty.family().label();
-    Class {
-        column: table.column(name),
-        ty,
-        key: column.key.clone(),
-        binding: Arc::new(Binding { mode: column.mode, family, context: column.context.clone() }),
-        storage,
-        state: column.state,
-        bare: false,
     }
 }
 

@@ -5,7 +5,7 @@ use sqlparser::ast::{
 };
 
 use super::{Consequence, Relation, RelationColumn, Schema};
-use crate::catalog::{Class, Dependent, DependentKind, Relation as CatalogRelation, Storage};
+use crate::catalog::{Class, Dependent, DependentKind, OWN_TRIGGER, Relation as CatalogRelation, Storage};
 use crate::crypto::Mode;
 use crate::sql::{OutputValue, lex, view};
 
@@ -107,6 +107,7 @@ impl Judge<'_> {
                 }
                 writes(format!("encrypted column {} is the partition key", column.name))
             }
+            DependentKind::BeforeRowTrigger if name.starts_with(OWN_TRIGGER) => None,
             DependentKind::BeforeRowTrigger => {
                 let text = self.table.columns.iter().any(|column| {
                     matches!(&column.value, OutputValue::Sealed(class) if class.storage == Storage::Text)

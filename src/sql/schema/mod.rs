@@ -34,6 +34,8 @@ pub struct Schema {
     /// What the policy says of its tables.
     planned: HashMap<RelationName, Planned>,
     names: ProtectedNames,
+    /// A column's values are found by their ciphertexts.
+    has_deterministic: bool,
     /// False if the policy seals nothing.
     has_policy: bool,
 }
@@ -154,6 +156,11 @@ impl Schema {
         &self.names
     }
 
+    /// Whether values of some column are found by their ciphertexts, and so by the key that they are under.
+    pub fn has_deterministic(&self) -> bool {
+        self.has_deterministic
+    }
+
     /// What a column holds, by its relation's object id and its number; `None` if it is not encrypted or not
     /// known.
     pub fn sealed_column(&self, relation: Oid, number: i16) -> Option<&OutputValue> {
@@ -179,6 +186,18 @@ impl Schema {
                 }
                 OutputValue::Plain => None,
             })
+        })
+    }
+
+    /// A column whose values are being moved from one key to another.
+    pub(super) fn moving(&self) -> Option<&ColumnName> {
+        self.relations.values().flat_map(|relation| &relation.columns).find_map(|column| {
+            match &column.value {
+                OutputValue::Sealed(class) | OutputValue::SealedArray(class) => {
+                    class.moving().map(|_| &class.column)
+                }
+                OutputValue::Plain => None,
+            }
         })
     }
 

@@ -146,6 +146,7 @@ impl Copying<'_> {
             outputs: None,
             copy,
             read_only: self.written.direction == Direction::Out,
+            locks: Vec::new(),
         }
     }
 

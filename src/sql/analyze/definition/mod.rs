@@ -223,6 +223,7 @@ impl One<'_> {
             outputs: None,
             copy: None,
             read_only: false,
+            locks: Vec::new(),
         });
         plan.edits.extend(definer.edits);
         carried

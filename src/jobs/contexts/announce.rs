@@ -1,0 +1,86 @@
+//! Waiting until every proxy acts by what a pin says.
+//!
+//! A proxy sends a statement that it has rewritten only under a catalog which it read less than a lease ago. So a lease
+//! after a pin was changed every statement that is *sent* goes by it. What was sent before may still wait in the
+//! server's sockets, behind a long statement in one text or pipeline: that is over for a session which has been seen
+//! waiting for its client since.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_postgres::Client;
+
+use crate::jobs::{JobError, doing};
+
+/// Clocks and networks are no better than this.
+const MARGIN: Duration = Duration::from_millis(500);
+/// Pause between two looks at the server's sessions.
+const LOOK: Duration = Duration::from_millis(20);
+/// After so long, people are told what is waited for, and as often again.
+const WORDS: Duration = Duration::from_secs(10);
+
+/// Waits until statements that are sent go by what was announced before.
+pub(super) async fn lease(lease: Duration) {
+    sleep(lease + MARGIN).await;
+}
+
+/// Waits until statements that are carried out do.
+pub(super) async fn heard(client: &Client, lease: Duration) -> Result<(), JobError> {
+    self::lease(lease).await;
+    let mut waiting = sessions(client).await?;
+    if waiting.unseen {
+        tracing::warn!(
+            "this role does not see what other roles' sessions do (GRANT pg_read_all_stats): another lease is waited for"
+        );
+        self::lease(lease).await;
+    }
+    let began = tokio::time::Instant::now();
+    let mut told = began;
+    while !waiting.busy.is_empty() {
+        sleep(LOOK).await;
+        let now = sessions(client).await?;
+        waiting.busy.retain(|session| now.busy.contains(session));
+        if told.elapsed() > WORDS {
+            told = tokio::time::Instant::now();
+            let (sessions, seconds) = (waiting.busy.len(), began.elapsed().as_secs());
+            let pids: Vec<i32> = waiting.busy.iter().map(|(pid, _)| *pid).take(5).collect();
+            tracing::warn!(
+                sessions,
+                seconds,
+                ?pids,
+                "waits for statements that began before the announcement"
+            );
+        }
+    }
+    Ok(())
+}
+
+struct Sessions {
+    /// Those that do not wait for their client, by process id and start.
+    busy: BTreeSet<(i32, String)>,
+    /// There are some of which this role is told nothing.
+    unseen: bool,
+}
+
+async fn sessions(client: &Client) -> Result<Sessions, JobError> {
+    let rows = client
+        .query(
+            "SELECT pid, backend_start::text, state IS NULL, wait_event IS NOT DISTINCT FROM 'ClientRead'
+             FROM pg_catalog.pg_stat_activity
+             WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()
+               AND (backend_type = 'client backend' OR backend_type IS NULL)",
+            &[],
+        )
+        .await
+        .map_err(doing("does not show its sessions"))?;
+    let mut sessions = Sessions { busy: BTreeSet::new(), unseen: false };
+    for row in &rows {
+        let (is_unseen, waits): (bool, bool) = (row.get(2), row.get(3));
+        sessions.unseen |= is_unseen;
+        if !is_unseen && !waits {
+            sessions.busy.insert((row.get(0), row.get(1)));
+        }
+    }
+    Ok(sessions)
+}

@@ -1,0 +1,365 @@
+//! Values of one bucket, moved in one transaction.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, GenericClient};
+
+use super::objects::bucket_of;
+use super::{BATCH_WITHOUT_INDEX, Context, Mover, lock_key, preflight};
+use crate::catalog::{Class, Pin, Storage};
+use crate::jobs::record::Record;
+use crate::jobs::runner::{Moved, Progress};
+pub(super) use crate::jobs::runner::{gives_way, pause};
+use crate::jobs::value::Values;
+use crate::jobs::verify::FAILURES_KEPT;
+use crate::jobs::walk::{Position, Walk};
+use crate::jobs::{Failure, JobError, MARK, doing, of_t};
+use crate::keyring::{Vault, os_entropy};
+use crate::policy::quote_ident;
+use crate::sql::LOCK_CLASS;
+
+/// As few rows are moved under the lock that ends the move; more are walked once more.
+const LEFT_FOR_THE_END: u64 = 100;
+/// A batch that so often had to give way is cut in two.
+const TRIES_BEFORE_A_CUT: u32 = 3;
+
+/// The old forms that a walk has met, with what is needed to seal them anew.
+type Met = BTreeMap<Vec<u8>, Origin>;
+
+/// Where a value was met first.
+#[derive(Clone)]
+struct Origin {
+    class: std::sync::Arc<Class>,
+    column: crate::policy::ColumnName,
+    row: String,
+}
+
+/// What a run has done so far, and whom it tells.
+struct Run<'a> {
+    mover: &'a Mover<'a>,
+    context: &'a Context,
+    pin: &'a Pin,
+    record: Record,
+    values: Values,
+    batch: usize,
+    progress: &'a (dyn Fn(Progress<'_>) + Sync),
+    pass: u32,
+    before: u64,
+    total: u64,
+    rows: u64,
+    began: Instant,
+    is_resumed: bool,
+}
+
+/// Moves values until no more are left than can be moved under a lock.
+pub(super) async fn all(
+    mover: &Mover<'_>,
+    client: &mut Client,
+    context: &Context,
+    pin: &Pin,
+    progress: &(dyn Fn(Progress<'_>) + Sync),
+    moved: &mut Moved,
+) -> Result<(), JobError> {
+    let total = context.left(client, pin.old).await?;
+    let record = Record {
+        work: "rotate",
+        relation: context.context.clone(),
+        columns: context.columns().map(|column| column.to_string()).collect(),
+    };
+    let begun = record.begin(client, &pin.new.to_string(), total).await?;
+    let batch = mover.limits.batch.get();
+    let batch = match preflight::without_index(context, mover.catalog).is_empty() {
+        true => batch,
+        false => batch.max(BATCH_WITHOUT_INDEX),
+    };
+    let mut run = Run {
+        mover,
+        context,
+        pin,
+        record,
+        values: Values::new(Vault::new(mover.keys.clone(), os_entropy())),
+        batch: usize::try_from(batch).unwrap_or(usize::MAX),
+        progress,
+        pass: 0,
+        before: begun.done,
+        total: total + begun.done,
+        rows: 0,
+        began: Instant::now(),
+        is_resumed: begun.done > 0,
+    };
+    let mut left = total;
+    while left > LEFT_FOR_THE_END {
+        run.pass += 1;
+        run.walk(client, moved).await?;
+        if moved.failed > 0 {
+            return Err(JobError::Unopened { context: context.context.clone(), failed: moved.failed });
+        }
+        left = context.left(client, pin.old).await?;
+    }
+    run.tell();
+    moved.rows += run.rows;
+    run.record.end(client).await
+}
+
+/// Moves the values that are left, in a transaction that keeps writers out.
+pub(super) async fn rest(
+    mover: &Mover<'_>,
+    client: &impl GenericClient,
+    context: &Context,
+    pin: &Pin,
+) -> Result<(), JobError> {
+    let mut values = Values::new(Vault::new(mover.keys.clone(), os_entropy()));
+    let mut found: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    for table in &context.tables {
+        for column in &table.columns {
+            let value = of_t(&column.name);
+            let sql = format!(
+                "SELECT DISTINCT {value} FROM ONLY {} t WHERE {}",
+                table.name,
+                super::objects::begins(context.storage, &value, pin.old)
+            );
+            for row in client.query(&sql, &[]).await.map_err(doing("does not give the last values"))? {
+                let old = stored(context.storage, &row)?;
+                let new = values.under(&column.class, &old, pin.new, Instant::now());
+                let new =
+                    new.map_err(|_| JobError::Unopened { context: context.context.clone(), failed: 1 })?;
+                found.insert(old, new);
+            }
+        }
+    }
+    let (old, new): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    exchange(client, context, pin, &old, &new).await.map_err(doing("refuses the last values"))?;
+    Ok(())
+}
+
+fn stored(storage: Storage, row: &tokio_postgres::Row) -> Result<Vec<u8>, JobError> {
+    let unread = doing("gives a value in another form than was asked for");
+    match storage {
+        Storage::Bytea => row.try_get(0).map_err(unread),
+        Storage::Text => row.try_get::<_, String>(0).map(String::into_bytes).map_err(unread),
+    }
+}
+
+impl Run<'_> {
+    /// Walks every table of the context once.
+    async fn walk(&mut self, client: &mut Client, moved: &mut Moved) -> Result<(), JobError> {
+        let mut buckets: BTreeMap<u32, Met> = BTreeMap::new();
+        let context = self.context;
+        for table in &context.tables {
+            let order = table.order(client).await?;
+            let condition = context.condition(table, self.pin.old);
+            let walk = Walk {
+                table,
+                order: &order,
+                condition: &condition,
+                batch: u32::try_from(self.batch).unwrap_or(u32::MAX).max(1000),
+            };
+            let mut position: Position = None;
+            loop {
+                let piece = walk.next(client, &position).await?;
+                for row in &piece.rows {
+                    for (column, value) in table.columns.iter().zip(&row.values) {
+                        let Some(old) = value.as_ref().filter(|old| self.is_old(&column.class, old)) else {
+                            continue;
+                        };
+                        let met = buckets.entry(bucket_of(context.storage, old)).or_default();
+                        met.entry(old.clone()).or_insert_with(|| Origin {
+                            class: column.class.clone(),
+                            column: table.column_name(column),
+                            row: order.row(&row.key, &row.place),
+                        });
+                    }
+                }
+                let full: Vec<u32> = buckets
+                    .iter()
+                    .filter(|(_, met)| met.len() >= self.batch)
+                    .map(|(bucket, _)| *bucket)
+                    .collect();
+                for bucket in full {
+                    let met = buckets.remove(&bucket).unwrap_or_default();
+                    self.bucket(client, bucket, met, moved).await?;
+                }
+                position = piece.position;
+                if piece.is_last {
+                    break;
+                }
+            }
+        }
+        for (bucket, met) in buckets {
+            self.bucket(client, bucket, met, moved).await?;
+        }
+        Ok(())
+    }
+
+    fn is_old(&mut self, class: &Class, value: &[u8]) -> bool {
+        self.values.key_of(class, value) == Some(self.pin.old)
+    }
+
+    /// Seals values of one bucket anew and moves them.
+    async fn bucket(
+        &mut self,
+        client: &mut Client,
+        bucket: u32,
+        met: Met,
+        moved: &mut Moved,
+    ) -> Result<(), JobError> {
+        let (mut old, mut new) = (Vec::with_capacity(met.len()), Vec::with_capacity(met.len()));
+        for (value, origin) in met {
+            match self.values.under(&origin.class, &value, self.pin.new, Instant::now()) {
+                Ok(sealed) => {
+                    old.push(value);
+                    new.push(sealed);
+                }
+                Err(why) => {
+                    moved.failed += 1;
+                    if moved.failures.len() < FAILURES_KEPT {
+                        moved.failures.push(Failure { column: origin.column, row: origin.row, why });
+                    }
+                }
+            }
+        }
+        // Parts that are still to be moved, the next one last.
+        let mut parts = vec![(old, new)];
+        let mut tries = 0_u32;
+        while let Some((old, new)) = parts.pop() {
+            if old.is_empty() {
+                continue;
+            }
+            match self.transaction(client, bucket, &old, &new).await {
+                Ok(rows) => {
+                    tries = 0;
+                    self.rows += rows;
+                    self.tell();
+                    self.rest().await;
+                }
+                Err(error) if gives_way(&error) => {
+                    tries += 1;
+                    if tries.is_multiple_of(100) {
+                        tracing::warn!(
+                            context = self.context.context,
+                            tries,
+                            "others hold what the job needs"
+                        );
+                    }
+                    sleep(pause()).await;
+                    if tries >= TRIES_BEFORE_A_CUT && old.len() > 1 {
+                        let (mut old, mut new) = (old, new);
+                        let second = (old.split_off(old.len() / 2), new.split_off(new.len() / 2));
+                        parts.extend([second, (old, new)]);
+                    } else {
+                        parts.push((old, new));
+                    }
+                }
+                Err(error) => return Err(doing("refuses a batch")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// One batch. The locks come first: what writers of these values have stored is there by then, and they store none
+    /// before it is over.
+    async fn transaction(
+        &self,
+        client: &mut Client,
+        bucket: u32,
+        old: &[Vec<u8>],
+        new: &[Vec<u8>],
+    ) -> Result<u64, tokio_postgres::Error> {
+        let n = self.pin.number;
+        let transaction = client.transaction().await?;
+        transaction
+            .batch_execute(&format!(
+                "SELECT pg_catalog.pg_advisory_xact_lock({LOCK_CLASS}, {}), \
+                 pg_catalog.pg_advisory_xact_lock({LOCK_CLASS}, {}); \
+                 UPDATE pgseal.bucket_{n} SET batches = batches + 1 WHERE bucket = {bucket}",
+                lock_key(n, 0),
+                lock_key(n, bucket),
+            ))
+            .await?;
+        let rows = exchange(&transaction, self.context, self.pin, old, new).await?;
+        let done = i64::try_from(self.before + self.rows + rows).unwrap_or(i64::MAX);
+        self.record.advance(&transaction, done).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    fn tell(&self) {
+        let Some(table) = self.context.tables.first() else { return };
+        (self.progress)(Progress {
+            table: &table.name,
+            pass: self.pass.max(1),
+            done: self.before + self.rows,
+            total: self.total,
+            rate: (self.rows, self.began.elapsed()),
+            is_resumed: self.is_resumed,
+        });
+    }
+
+    async fn rest(&self) {
+        if let Some(limit) = self.mover.limits.rows_per_second {
+            let due = Duration::from_secs(self.rows) / limit.get();
+            sleep(due.saturating_sub(self.began.elapsed())).await;
+        }
+    }
+}
+
+/// Writes the new forms into the map and into all rows of the context: in one statement, at whose end foreign keys are
+/// looked at, so that both of their sides have moved by then.
+async fn exchange(
+    client: &impl GenericClient,
+    context: &Context,
+    pin: &Pin,
+    old: &[Vec<u8>],
+    new: &[Vec<u8>],
+) -> Result<u64, tokio_postgres::Error> {
+    let n = pin.number;
+    let ty = match context.storage {
+        Storage::Bytea => "bytea",
+        Storage::Text => "text",
+    };
+    let texts = |values: &[Vec<u8>]| -> Vec<String> {
+        values.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+    };
+    let (old_texts, new_texts);
+    let parameters: [&(dyn ToSql + Sync); 2] = match context.storage {
+        Storage::Bytea => [&old, &new],
+        Storage::Text => {
+            (old_texts, new_texts) = (texts(old), texts(new));
+            [&old_texts, &new_texts]
+        }
+    };
+    client
+        .execute(
+            &format!(
+                "INSERT INTO pgseal.map_{n} (old, new) SELECT * FROM unnest($1::{ty}[], $2::{ty}[]) \
+                 ON CONFLICT DO NOTHING {MARK}"
+            ),
+            &parameters,
+        )
+        .await?;
+    let update = |(index, table): (usize, &crate::jobs::Table)| {
+        let columns = table.columns.iter().map(|column| of_t(&column.name));
+        let found = columns.map(|value| format!("{value} = ANY ($1::{ty}[])")).collect::<Vec<_>>();
+        let set = table.columns.iter().map(|column| {
+            let value = of_t(&column.name);
+            let moved = format!("(SELECT m.new FROM pgseal.map_{n} m WHERE m.old = {value})");
+            format!("{} = COALESCE({moved}, {value})", quote_ident(&column.name))
+        });
+        format!(
+            "u{index} AS (UPDATE ONLY {} t SET {} WHERE {} RETURNING 1)",
+            table.name,
+            set.collect::<Vec<_>>().join(", "),
+            found.join(" OR ")
+        )
+    };
+    let updates: Vec<_> = context.tables.iter().enumerate().map(update).collect();
+    let counts: Vec<_> =
+        (0..updates.len()).map(|index| format!("(SELECT pg_catalog.count(*) FROM u{index})")).collect();
+    let sql = format!("WITH {} SELECT {} {MARK}", updates.join(", "), counts.join(" + "));
+    let [old, _] = parameters;
+    let row = client.query_one(&sql, &[old]).await?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+}

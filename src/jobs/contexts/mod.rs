@@ -1,0 +1,472 @@
+//! Deterministic columns, whose values are compared by their ciphertexts: moved value by value.
+//!
+//! If equal plaintexts were under two keys at once, joins, groups and unique indexes would be wrong. So a *value* moves
+//! at once, in all rows of all columns that share its context, in one transaction: at every snapshot equal plaintexts
+//! have equal ciphertexts.
+//!
+//! | file | what |
+//! |---|---|
+//! | `pins` | what proxies are told |
+//! | `announce` | waiting until all of them act by it |
+//! | `objects` | functions and triggers that stand for the time |
+//! | `preflight` | what cannot be moved |
+//! | `batch` | values of one bucket, moved in one transaction |
+//!
+//! A move goes through these steps, and each can be the last one before a crash; the next run goes on from there.
+//!
+//! 1. The pin says *moving*, and the objects are there. Proxies compare with both forms of a constant from then on.
+//! 2. When all of them do: values move, batch by batch, walk by walk, until none is left.
+//! 3. Under a lock that waits out writers the pin says *new*; constants have one form again.
+//! 4. When all proxies know: the objects go. The pin stays until the old version is archived.
+
+mod announce;
+mod batch;
+mod objects;
+mod pins;
+mod preflight;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+pub use self::pins::all as all_pins;
+use self::preflight::Hindrance;
+use super::connection::connect;
+use super::record;
+use super::runner::{Limits, Moved, Progress, settle};
+use super::table::{Column, Table, tables};
+use super::{JobError, doing, of_t};
+use crate::catalog::{Catalog, Class, Phase, Pin, Storage};
+use crate::crypto::{KeyId, Mode};
+use crate::datum::Oid;
+use crate::keyring::Keys;
+use crate::policy::ColumnName;
+use crate::sql::{OutputValue, Schema};
+
+/// Into so many buckets the values of a context are spread.
+const BUCKETS: u32 = 256;
+/// Values of one transaction where a column has no index by which its rows are found: each reads the whole table.
+const BATCH_WITHOUT_INDEX: u32 = 10_000;
+/// How long a step that is no batch waits for a lock before it tries again.
+const LOCK_WAIT: Duration = Duration::from_millis(200);
+/// Tries at a lock on the tables before people are told.
+const TRIES_BEFORE_WORDS: u32 = 20;
+
+/// Columns whose values are compared with each other: one key, one context.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The name of the data key.
+    pub key: String,
+    /// What its values are bound to.
+    pub context: String,
+    storage: Storage,
+    /// The tables that hold rows of it, with its columns only.
+    tables: Vec<Table>,
+    /// All columns that hold its values, those of views over them too: relation and number.
+    members: Vec<(Oid, i16)>,
+}
+
+/// The contexts of the deterministic columns for which `is_meant` holds. All columns of a context belong to it, meant
+/// or not.
+pub fn contexts(
+    schema: &Schema,
+    catalog: &Catalog,
+    is_meant: impl Fn(&ColumnName, &Class) -> bool,
+) -> Vec<Context> {
+    let mut found: BTreeMap<(String, String), (bool, Context)> = BTreeMap::new();
+    for table in tables(schema, catalog, |_, class| class.binding.mode == Mode::Deterministic) {
+        for column in table.columns {
+            let class = &column.class;
+            let (key, context) = (class.key.clone(), class.binding.context.clone());
+            let (is_chosen, entry) = found.entry((key.clone(), context.clone())).or_insert_with(|| {
+                (
+                    false,
+                    Context { key, context, storage: class.storage, tables: Vec::new(), members: Vec::new() },
+                )
+            });
+            *is_chosen |= is_meant(&class.column, class);
+            match entry.tables.last_mut().filter(|last| last.name == table.name) {
+                Some(last) => last.columns.push(column),
+                None => entry.tables.push(Table { name: table.name.clone(), columns: vec![column] }),
+            }
+        }
+    }
+    for relation in &catalog.relations {
+        for attribute in &relation.columns {
+            let (Some(OutputValue::Sealed(class)), place) =
+                (schema.sealed_column(relation.oid, attribute.number), (relation.oid, attribute.number))
+            else {
+                continue;
+            };
+            if let Some((_, context)) = found.get_mut(&(class.key.clone(), class.binding.context.clone()))
+                && class.binding.mode == Mode::Deterministic
+            {
+                context.members.push(place);
+            }
+        }
+    }
+    found.into_values().filter(|(is_chosen, _)| *is_chosen).map(|(_, context)| context).collect()
+}
+
+/// Moves the values of contexts from one version of their key to the active one.
+pub struct Mover<'a> {
+    /// How to come to the database, see [`connect`].
+    pub database: &'a str,
+    /// The contexts.
+    pub contexts: Vec<Context>,
+    /// The database's catalog.
+    pub catalog: &'a Catalog,
+    /// What opens and seals.
+    pub keys: Arc<Keys>,
+    /// How fast.
+    pub limits: Limits,
+    /// For how long a proxy may act by a catalog that it has read.
+    pub lease: Duration,
+}
+
+/// What would be moved of a context.
+#[derive(Clone, Debug)]
+pub struct ContextEstimate {
+    /// The context.
+    pub context: String,
+    /// Its columns.
+    pub columns: Vec<ColumnName>,
+    /// Values under other versions of the key than the active one, counted with their rows.
+    pub rows: u64,
+    /// What keeps it from being moved.
+    pub hindrances: Vec<String>,
+    /// Columns without an index that finds a value's rows.
+    pub without_index: Vec<ColumnName>,
+}
+
+impl Mover<'_> {
+    /// Counts what would be done, and changes nothing.
+    ///
+    /// # Errors
+    /// The server refuses a query.
+    pub async fn estimate(&self) -> Result<Vec<ContextEstimate>, JobError> {
+        let client = connect(self.database).await?;
+        let mut estimates = Vec::new();
+        for context in &self.contexts {
+            let active = self.active(context)?;
+            let mut rows = 0;
+            for (_, count) in context.ids(&client).await?.iter().filter(|(id, _)| **id != active) {
+                rows += count;
+            }
+            estimates.push(ContextEstimate {
+                context: context.context.clone(),
+                columns: context.columns().collect(),
+                rows,
+                hindrances: self.hindrances(context).iter().map(ToString::to_string).collect(),
+                without_index: preflight::without_index(context, self.catalog),
+            });
+        }
+        Ok(estimates)
+    }
+
+    /// Moves every value, and tells `progress` after each batch.
+    ///
+    /// # Errors
+    /// A context cannot be moved, another job works on it, or the server refuses a statement. What was moved stays
+    /// moved, and the next run goes on from there.
+    pub async fn run(&self, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Result<Moved, JobError> {
+        let mut moved = Moved::default();
+        for context in &self.contexts {
+            self.context(context, progress, &mut moved).await?;
+        }
+        Ok(moved)
+    }
+
+    async fn context(
+        &self,
+        context: &Context,
+        progress: &(dyn Fn(Progress<'_>) + Sync),
+        moved: &mut Moved,
+    ) -> Result<(), JobError> {
+        let mut client = settled(self.database, self.limits.lock_wait).await?;
+        for column in context.columns() {
+            record::lock(&client, &column).await?;
+        }
+        let active = self.active(context)?;
+        let pin = match pins::find(&client, context).await? {
+            Some(pin) if pin.phase == Phase::New && pin.new == active => pin,
+            Some(pin) if pin.phase != Phase::New && pin.new == active => pin,
+            Some(_) => return Err(JobError::Unfinished(context.context.clone())),
+            None if !self.keys.is_retiring(&context.key) => return Ok(()),
+            None => match self.found(&mut client, context, active).await? {
+                Some(pin) => pin,
+                None => return Ok(()),
+            },
+        };
+        let hindrances = self.hindrances(context);
+        if pin.phase != Phase::New && !hindrances.is_empty() {
+            return Err(JobError::Hindered(context.context.clone(), preflight::list(&hindrances)));
+        }
+        let pin = match pin.phase {
+            Phase::Old => self.begin(&mut client, context, &pin).await?,
+            Phase::Moving => {
+                tracing::info!(context = context.context, "goes on with a move that was cut off");
+                announce::heard(&client, self.lease).await?;
+                pin
+            }
+            Phase::New => pin,
+        };
+        let pin = match pin.phase {
+            Phase::Moving => {
+                batch::all(self, &mut client, context, &pin, progress, moved).await?;
+                self.end(&mut client, context, &pin).await?
+            }
+            Phase::Old | Phase::New => pin,
+        };
+        if has_objects(&client, &pin).await? {
+            announce::heard(&client, self.lease).await?;
+            self.locked(&mut client, context, &objects::drop(context, &pin), (&pin, Phase::New)).await?;
+        }
+        Ok(())
+    }
+
+    /// The pin of a context that has none although its key was promoted: what its rows say.
+    async fn found(
+        &self,
+        client: &mut Client,
+        context: &Context,
+        active: KeyId,
+    ) -> Result<Option<Pin>, JobError> {
+        let ids = context.ids(client).await?;
+        let others: Vec<KeyId> = ids.keys().copied().filter(|id| *id != active).collect();
+        match (others.as_slice(), ids.contains_key(&active)) {
+            // Nobody has moved anything, and there is nothing to move.
+            ([], _) => {
+                let retiring = self.keys.iter().find(|key| key.name == context.key && key.id() != active);
+                let old = retiring.map_or(active, crate::keyring::DataKey::id);
+                pins::set(client, context, (old, active), Phase::New).await.map(Some)
+            }
+            ([old], false) => {
+                let pin = pins::set(client, context, (*old, active), Phase::Old).await?;
+                announce::heard(client, self.lease).await?;
+                Ok(Some(pin))
+            }
+            _ => Err(JobError::Mixed(context.context.clone())),
+        }
+    }
+
+    /// Makes the objects and announces the move.
+    async fn begin(&self, client: &mut Client, context: &Context, pin: &Pin) -> Result<Pin, JobError> {
+        let sql = objects::make(context, pin);
+        let pin = self.locked(client, context, &sql, (pin, Phase::Moving)).await?;
+        announce::heard(client, self.lease).await?;
+        Ok(pin)
+    }
+
+    /// Moves what is left, and ends the move, while nobody writes.
+    async fn end(&self, client: &mut Client, context: &Context, pin: &Pin) -> Result<Pin, JobError> {
+        let number = pin.number;
+        let sql = format!("UPDATE pgseal.bucket_{number} SET batches = batches + 1");
+        self.locked(client, context, &sql, (pin, Phase::New)).await
+    }
+
+    /// Does something to a context in one transaction while nobody writes to its tables, and says its phase. Waits for
+    /// writers no longer than the limits say, and tries again.
+    async fn locked(
+        &self,
+        client: &mut Client,
+        context: &Context,
+        sql: &str,
+        (pin, phase): (&Pin, Phase),
+    ) -> Result<Pin, JobError> {
+        let refused = || doing("refuses a step of the move");
+        let names: Vec<String> = context.tables.iter().map(|table| table.name.to_string()).collect();
+        let lock = format!("LOCK TABLE ONLY {} IN SHARE ROW EXCLUSIVE MODE", names.join(", ONLY "));
+        for attempt in 1_u32.. {
+            let transaction = client.transaction().await.map_err(refused())?;
+            match transaction.batch_execute(&lock).await {
+                Ok(()) => {}
+                Err(error) if batch::gives_way(&error) => {
+                    drop(transaction);
+                    if attempt.is_multiple_of(TRIES_BEFORE_WORDS) {
+                        tracing::warn!(attempt, "writers do not leave the tables");
+                    }
+                    tokio::time::sleep(batch::pause()).await;
+                    continue;
+                }
+                Err(error) => return Err(refused()(error)),
+            }
+            if (pin.phase, phase) == (Phase::Moving, Phase::New)
+                && let left = context.left(&transaction, pin.old).await?
+                && left > 0
+            {
+                // Under the lock: a handful, which came between the last walk and now.
+                batch::rest(self, &transaction, context, pin).await?;
+            }
+            match transaction.batch_execute(sql).await {
+                Ok(()) => {}
+                Err(error) if batch::gives_way(&error) => continue,
+                Err(error) => return Err(refused()(error)),
+            }
+            let pin = pins::turn(&transaction, pin, phase).await?;
+            transaction.commit().await.map_err(refused())?;
+            return Ok(pin);
+        }
+        Err(JobError::Worker)
+    }
+
+    fn hindrances(&self, context: &Context) -> Vec<Hindrance> {
+        preflight::hindrances(context, self.catalog)
+    }
+
+    fn active(&self, context: &Context) -> Result<KeyId, JobError> {
+        self.keys.active(&context.key).ok_or_else(|| JobError::NoActiveKey(context.key.clone()))
+    }
+}
+
+/// A promotion that is about to be carried out.
+#[derive(Clone, Copy, Debug)]
+pub struct Promotion {
+    /// The version that seals now.
+    pub active: KeyId,
+    /// The one that will.
+    pub next: KeyId,
+    /// Another version retires already.
+    pub is_retiring: bool,
+}
+
+/// Pins contexts under the version of their key that is active, before another is promoted in its place, and waits until
+/// every proxy goes by that.
+///
+/// # Errors
+/// A context is still between two versions, or the server refuses a statement.
+pub async fn hold(
+    database: &str,
+    contexts: &[Context],
+    promotion: Promotion,
+    lease: Duration,
+) -> Result<(), JobError> {
+    let Promotion { active, next, is_retiring } = promotion;
+    let mut client = settled(database, LOCK_WAIT).await?;
+    let mut has_changed = false;
+    for context in contexts {
+        match pins::find(&client, context).await? {
+            Some(pin) if pin.phase == Phase::Old && pin.old == active && pin.new == next => continue,
+            // It was promoted, and is taken back before anything has moved.
+            Some(pin) if pin.phase == Phase::Old && pin.old == next => {
+                pins::set(&mut client, context, (active, next), Phase::New).await?;
+                continue;
+            }
+            Some(pin) if pin.phase == Phase::New && pin.new == active => {}
+            None if !is_retiring => {}
+            Some(_) | None => return Err(JobError::Unfinished(context.context.clone())),
+        }
+        pins::set(&mut client, context, (active, next), Phase::Old).await?;
+        has_changed = true;
+    }
+    if has_changed {
+        announce::lease(lease).await;
+    }
+    Ok(())
+}
+
+/// Pins contexts that have no pin under the active version of their key, before proxies hold another one as well, and
+/// waits until every proxy goes by that.
+///
+/// # Errors
+/// The server refuses a statement.
+pub async fn keep(
+    database: &str,
+    contexts: &[Context],
+    active: KeyId,
+    other: KeyId,
+    lease: Duration,
+) -> Result<(), JobError> {
+    let mut client = settled(database, LOCK_WAIT).await?;
+    let mut has_changed = false;
+    for context in contexts {
+        if pins::find(&client, context).await?.is_none() {
+            pins::set(&mut client, context, (other, active), Phase::New).await?;
+            has_changed = true;
+        }
+    }
+    if has_changed {
+        announce::lease(lease).await;
+    }
+    Ok(())
+}
+
+/// Takes pins away whose moves have ended, once no proxy knows more than one version of their key.
+///
+/// # Errors
+/// The server refuses a statement.
+pub async fn release(database: &str, key: &str) -> Result<(), JobError> {
+    let mut client = settled(database, LOCK_WAIT).await?;
+    let ended = |pin: &Pin| pin.key == key && pin.phase == Phase::New;
+    for pin in pins::all(&client).await?.iter().filter(|pin| ended(pin)) {
+        if !has_objects(&client, pin).await? {
+            pins::remove(&mut client, pin).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Context {
+    /// Its columns, by the names of the tables that hold their rows.
+    pub fn columns(&self) -> impl Iterator<Item = ColumnName> {
+        self.tables.iter().flat_map(|table| table.columns.iter().map(|column| table.column_name(column)))
+    }
+
+    /// Rows of each version of the key. Reads the columns whole.
+    async fn ids(&self, client: &Client) -> Result<BTreeMap<KeyId, u64>, JobError> {
+        let mut ids = BTreeMap::new();
+        for table in &self.tables {
+            for column in &table.columns {
+                let counted = super::status::by_key(client, &table.name, &column.name, &column.class).await?;
+                for (id, count) in counted {
+                    *ids.entry(id).or_default() += count;
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Rows that are left under a version.
+    async fn left(&self, client: &impl tokio_postgres::GenericClient, old: KeyId) -> Result<u64, JobError> {
+        let mut left = 0;
+        for table in &self.tables {
+            let sql = format!(
+                "SELECT pg_catalog.count(*) FROM ONLY {} t WHERE {}",
+                table.name,
+                self.condition(table, old)
+            );
+            let row = client.query_one(&sql, &[]).await.map_err(doing("does not count rows"))?;
+            left += u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
+        }
+        Ok(left)
+    }
+
+    /// The condition on table `t` that a row has a value under a version.
+    fn condition(&self, table: &Table, id: KeyId) -> String {
+        let of = |column: &Column| objects::begins(self.storage, &of_t(&column.name), id);
+        table.columns.iter().map(of).collect::<Vec<_>>().join(" OR ")
+    }
+}
+
+/// The second key of a move's advisory locks: of statements that join its columns, and behind it of its buckets.
+fn lock_key(pin: u32, bucket: u32) -> String {
+    (u64::from(pin) * crate::sql::LOCKS_OF_A_MOVE + u64::from(bucket)).to_string()
+}
+
+async fn settled(database: &str, lock_wait: Duration) -> Result<Client, JobError> {
+    let client = connect(database).await?;
+    settle(&client, lock_wait).await?;
+    Ok(client)
+}
+
+/// Whether the objects of a pin's move are there.
+async fn has_objects(client: &Client, pin: &Pin) -> Result<bool, JobError> {
+    let name = format!("pgseal.bucket_{}", pin.number);
+    let row = client
+        .query_one("SELECT pg_catalog.to_regclass($1) IS NOT NULL", &[&name])
+        .await
+        .map_err(doing("does not tell what a move has left"))?;
+    Ok(row.get(0))
+}

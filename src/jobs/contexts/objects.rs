@@ -1,0 +1,164 @@
+//! What stands in the database while a context's values move: functions that say which of two forms a value has, and
+//! triggers that keep a value from being stored in the other one.
+
+use super::{BUCKETS, Context, lock_key};
+use crate::catalog::{OWN_TRIGGER, Pin, Storage};
+use crate::crypto::{self, HEADER_LEN, Header, KeyId, Mode, TEXT_PREFIX};
+use crate::jobs::Table;
+use crate::jobs::value::hex;
+use crate::policy::quote_ident;
+use crate::sql::LOCK_CLASS;
+
+/// The trigger on each table: triggers go by their names, and this one comes last.
+pub(super) fn trigger_name(pin: &Pin) -> String {
+    format!("{OWN_TRIGGER}{}", pin.number)
+}
+
+/// Makes everything.
+///
+/// A map row says that a value has moved, in all rows. Values are spread over buckets: who stores one shares its
+/// bucket's lock to the end of the transaction, and the job takes that lock alone. A bucket's row counts its batches:
+/// a transaction at REPEATABLE READ or above, which sees an old map, is told by it that something has moved since.
+pub(super) fn make(context: &Context, pin: &Pin) -> String {
+    let n = pin.number;
+    let ty = plain_type(context.storage);
+    let value_old = begins(context.storage, "value", pin.old);
+    let value_new = begins(context.storage, "value", pin.new);
+    let bucket = bucket(context.storage, "value");
+    let key = format!("{} + place", lock_key(n, 0));
+    let mut sql = format!(
+        "CREATE TABLE pgseal.bucket_{n} (bucket int PRIMARY KEY, batches bigint NOT NULL DEFAULT 0);
+         INSERT INTO pgseal.bucket_{n} (bucket) SELECT pg_catalog.generate_series(1, {BUCKETS});
+         CREATE FUNCTION pgseal.form_{n}(old {ty}, new {ty}) RETURNS {ty}
+         LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER AS $$
+           SELECT CASE WHEN EXISTS (SELECT FROM pgseal.pin p WHERE p.number OPERATOR(pg_catalog.=) {n}
+                                      AND p.phase OPERATOR(pg_catalog.=) 'new'::pg_catalog.text)
+             THEN $2
+             ELSE COALESCE((SELECT m.new FROM pgseal.map_{n} m WHERE m.old OPERATOR(pg_catalog.=) $1), $1) END
+         $$;
+         CREATE FUNCTION pgseal.forms_{n}(forms {ty}[]) RETURNS {ty}[]
+         LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER AS $$
+           SELECT COALESCE(pg_catalog.array_agg(pgseal.form_{n}(
+               $1[2 OPERATOR(pg_catalog.*) i OPERATOR(pg_catalog.-) 1], $1[2 OPERATOR(pg_catalog.*) i]) ORDER BY i), '{{}}')
+           FROM pg_catalog.generate_series(1, pg_catalog.cardinality($1) OPERATOR(pg_catalog./) 2) i
+         $$;
+         CREATE FUNCTION pgseal.stored_{n}(value {ty}) RETURNS {ty}
+         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+         DECLARE
+           place int;
+           is_old boolean := {value_old};
+           is_ended boolean := EXISTS (SELECT FROM pgseal.pin p WHERE p.number = {n} AND p.phase = 'new');
+           moved {ty};
+         BEGIN
+           IF is_old THEN
+             place := {bucket};
+             PERFORM pg_advisory_xact_lock_shared({LOCK_CLASS}, {key});
+             IF current_setting('transaction_isolation') <> 'read committed' THEN
+               PERFORM FROM pgseal.bucket_{n} b WHERE b.bucket = place FOR SHARE;
+               IF NOT FOUND THEN
+                 RAISE EXCEPTION 'could not serialize access due to concurrent rotation of a key' USING ERRCODE = '40001';
+               END IF;
+             END IF;
+             SELECT m.new INTO moved FROM pgseal.map_{n} m WHERE m.old = value;
+             IF FOUND THEN
+               RETURN moved;
+             ELSIF NOT is_ended THEN
+               RETURN value;
+             END IF;
+             RAISE EXCEPTION 'could not serialize access due to the end of a key''s rotation' USING ERRCODE = '40001';
+           ELSIF {value_new} AND NOT is_ended AND NOT EXISTS (SELECT FROM pgseal.map_{n} m WHERE m.new = value) THEN
+             RAISE EXCEPTION 'could not serialize access due to concurrent rotation of a key' USING ERRCODE = '40001';
+           END IF;
+           RETURN value;
+         END $$;\n"
+    );
+    for (index, table) in context.tables.iter().enumerate() {
+        sql += &trigger(table, pin, index);
+    }
+    sql
+}
+
+/// The trigger on one table. A value that stays as it is passes: its row moves when the others do.
+fn trigger(table: &Table, pin: &Pin, index: usize) -> String {
+    let n = pin.number;
+    let column = |column: &crate::jobs::Column| {
+        let name = quote_ident(&column.name);
+        format!(
+            "IF NEW.{name} IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.{name} IS DISTINCT FROM OLD.{name}) THEN
+               NEW.{name} := pgseal.stored_{n}(NEW.{name});
+             END IF;\n"
+        )
+    };
+    let columns: String = table.columns.iter().map(column).collect();
+    let (table, trigger) = (&table.name, quote_ident(&trigger_name(pin)));
+    format!(
+        "CREATE FUNCTION pgseal.keep_{n}_{index}() RETURNS trigger
+         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+         BEGIN {columns} RETURN NEW; END $$;
+         CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {table}
+           FOR EACH ROW EXECUTE FUNCTION pgseal.keep_{n}_{index}();
+         ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger};\n"
+    )
+}
+
+/// Takes everything away but the map, whose comment goes on being the pin.
+pub(super) fn drop(context: &Context, pin: &Pin) -> String {
+    let (n, ty) = (pin.number, plain_type(context.storage));
+    let mut sql = String::new();
+    for (index, table) in context.tables.iter().enumerate() {
+        let (table, trigger) = (&table.name, quote_ident(&trigger_name(pin)));
+        sql += &format!(
+            "DROP TRIGGER IF EXISTS {trigger} ON {table}; DROP FUNCTION IF EXISTS pgseal.keep_{n}_{index}();\n"
+        );
+    }
+    sql + &format!(
+        "DROP FUNCTION IF EXISTS pgseal.stored_{n}({ty}); DROP FUNCTION IF EXISTS pgseal.forms_{n}({ty}[]);
+         DROP FUNCTION IF EXISTS pgseal.form_{n}({ty}, {ty}); DROP TABLE IF EXISTS pgseal.bucket_{n};
+         TRUNCATE pgseal.map_{n};"
+    )
+}
+
+/// The condition that a value, given as SQL, is under a version of the key.
+pub(super) fn begins(storage: Storage, value: &str, id: KeyId) -> String {
+    let header = Header { mode: Mode::Deterministic, key_id: id }.to_bytes();
+    match storage {
+        Storage::Bytea => {
+            format!("pg_catalog.substring({value}, 1, {HEADER_LEN}) = '\\x{}'::bytea", hex(&header))
+        }
+        Storage::Text => {
+            let mut start = Vec::new();
+            crypto::encode_text(&header, &mut start);
+            let start = String::from_utf8_lossy(&start).into_owned();
+            format!("pg_catalog.left({value}, {}) = '{start}' COLLATE \"C\"", start.len())
+        }
+    }
+}
+
+/// The bucket of a value, given as SQL: its first byte behind the header, which is as good as drawn by lot.
+fn bucket(storage: Storage, value: &str) -> String {
+    match storage {
+        Storage::Bytea => format!("get_byte({value}, {HEADER_LEN}) + 1"),
+        Storage::Text => format!("ascii(substr({value}, {}, 1)) + 1", text_header() + 1),
+    }
+}
+
+/// The same of a value that is here.
+pub(super) fn bucket_of(storage: Storage, value: &[u8]) -> u32 {
+    let place = match storage {
+        Storage::Bytea => HEADER_LEN,
+        Storage::Text => text_header(),
+    };
+    value.get(place).map_or(1, |byte| u32::from(*byte) + 1)
+}
+
+/// Characters of the text form that tell the header.
+fn text_header() -> usize {
+    TEXT_PREFIX.len() + HEADER_LEN * 4 / 3
+}
+
+fn plain_type(storage: Storage) -> &'static str {
+    match storage {
+        Storage::Bytea => "bytea",
+        Storage::Text => "text",
+    }
+}

@@ -1,0 +1,134 @@
+//! Pins in the database: what every proxy is told about the values of a context.
+
+use tokio_postgres::{Client, GenericClient};
+
+use super::Context;
+use crate::catalog::{Phase, Pin, Storage};
+use crate::crypto::KeyId;
+use crate::jobs::{JobError, doing, schema};
+use crate::policy::quote_literal;
+
+/// The phases, by the numbers in the objects' names. What the comments of the maps tell is for the proxies, which read
+/// it with the catalog; this is for the functions, which need it as of a statement's snapshot.
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS pgseal.pin (number int PRIMARY KEY, key text NOT NULL, \
+     context text NOT NULL, phase text NOT NULL, UNIQUE (key, context))";
+
+/// The pin of a context, if it has one.
+pub(super) async fn find(client: &Client, context: &Context) -> Result<Option<Pin>, JobError> {
+    let all = all(client).await?;
+    Ok(all.into_iter().find(|pin| pin.key == context.key && pin.context == context.context))
+}
+
+/// Every pin of the database.
+///
+/// # Errors
+/// The server refuses a query, or a comment is not what it has to be.
+pub async fn all(client: &Client) -> Result<Vec<Pin>, JobError> {
+    let rows = client
+        .query(
+            "SELECT c.relname::text, pg_catalog.obj_description(c.oid, 'pg_class') FROM pg_catalog.pg_class c
+             WHERE c.relnamespace = pg_catalog.to_regnamespace('pgseal') AND c.relkind = 'r'
+               AND c.relname ~ '^map_[0-9]+$' ORDER BY c.oid",
+            &[],
+        )
+        .await
+        .map_err(doing("does not show its pins"))?;
+    let read = |row: &tokio_postgres::Row| {
+        let (table, comment) = (row.get::<_, String>(0), row.get::<_, Option<String>>(1));
+        Pin::read(&table, comment.as_deref().unwrap_or_default()).ok_or(JobError::Pin(table))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Says that a context's values are under `old` and are to be moved to `new`; in the place of a pin that has ended.
+pub(super) async fn set(
+    client: &mut Client,
+    context: &Context,
+    (old, new): (KeyId, KeyId),
+    phase: Phase,
+) -> Result<Pin, JobError> {
+    let before = find(client, context).await?;
+    prepare(client).await?;
+    let refused = || doing("does not pin a context");
+    let transaction = client.transaction().await.map_err(refused())?;
+    transaction.batch_execute("LOCK TABLE pgseal.pin IN EXCLUSIVE MODE").await.map_err(refused())?;
+    if let Some(before) = before {
+        drop_map(&transaction, &before).await?;
+    }
+    let row = transaction
+        .query_one(
+            "INSERT INTO pgseal.pin (number, key, context, phase)
+             SELECT COALESCE(pg_catalog.max(number), 0) + 1, $1, $2, $3 FROM pgseal.pin RETURNING number",
+            &[&context.key, &context.context, &phase.as_str()],
+        )
+        .await
+        .map_err(refused())?;
+    let number = u32::try_from(row.get::<_, i32>(0)).unwrap_or_default();
+    let pin = Pin { number, key: context.key.clone(), context: context.context.clone(), phase, old, new };
+    let ty = type_of(context.storage);
+    transaction
+        .batch_execute(&format!(
+            "CREATE TABLE pgseal.map_{number} (old {ty} PRIMARY KEY, new {ty} NOT NULL UNIQUE)"
+        ))
+        .await
+        .map_err(refused())?;
+    comment(&transaction, &pin).await?;
+    transaction.commit().await.map_err(refused())?;
+    Ok(pin)
+}
+
+/// Takes a pin to another phase, in a transaction of the caller's.
+pub(super) async fn turn(client: &impl GenericClient, pin: &Pin, phase: Phase) -> Result<Pin, JobError> {
+    let number = i32::try_from(pin.number).unwrap_or_default();
+    client
+        .execute("UPDATE pgseal.pin SET phase = $2 WHERE number = $1", &[&number, &phase.as_str()])
+        .await
+        .map_err(doing("does not change a pin"))?;
+    let pin = Pin { phase, ..pin.clone() };
+    comment(client, &pin).await?;
+    Ok(pin)
+}
+
+/// Takes a context's pin away: its values are under the active version of its key for sure.
+pub(super) async fn remove(client: &mut Client, pin: &Pin) -> Result<(), JobError> {
+    let transaction = client.transaction().await.map_err(doing("does not drop a pin"))?;
+    drop_map(&transaction, pin).await?;
+    transaction.commit().await.map_err(doing("does not drop a pin"))
+}
+
+/// Makes schema and table, for every role to look things up by the functions in it.
+async fn prepare(client: &Client) -> Result<(), JobError> {
+    let made = schema::make(client, TABLE).await;
+    made.map_err(|error| match error.code() {
+        Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => JobError::NoSchema,
+        _ => doing("does not make the schema pgseal")(error),
+    })?;
+    let granted = client.batch_execute("GRANT USAGE ON SCHEMA pgseal TO PUBLIC").await;
+    granted.map_err(doing("does not open the schema pgseal to the roles that use the tables"))
+}
+
+async fn drop_map(client: &impl GenericClient, pin: &Pin) -> Result<(), JobError> {
+    let number = pin.number;
+    client
+        .batch_execute(&format!(
+            "DELETE FROM pgseal.pin WHERE number = {number}; DROP TABLE IF EXISTS pgseal.map_{number}"
+        ))
+        .await
+        .map_err(doing("does not drop a pin"))
+}
+
+async fn comment(client: &impl GenericClient, pin: &Pin) -> Result<(), JobError> {
+    let text = quote_literal(&pin.comment());
+    client
+        .batch_execute(&format!("COMMENT ON TABLE pgseal.map_{} IS {text}", pin.number))
+        .await
+        .map_err(doing("does not announce a pin"))
+}
+
+/// The type that a context's values are stored as.
+pub(super) fn type_of(storage: Storage) -> &'static str {
+    match storage {
+        Storage::Bytea => "bytea",
+        Storage::Text => "text COLLATE \"C\"",
+    }
+}
