@@ -173,7 +173,7 @@ fn a_key_goes_from_staged_to_destroyed_beside_a_running_proxy() {
     client.run("INSERT INTO users VALUES (5001, 'after@example.com', 'after')");
     // The CHECK is in no statement's way, for a session that reads the catalog anew either.
     site.through().run("INSERT INTO users VALUES (5002, 'anew@example.com', 'anew')");
-    let fresh = Proxy::start(site.cluster.address(), POLICY);
+    let fresh = site.proxy.beside(site.cluster.address(), &[LEASE]);
     fresh.connect(&site.database).run("INSERT INTO users VALUES (5003, 'fresh@example.com', 'fresh')");
 
     // Restored, its values may come again; archived once more, it can be destroyed.

@@ -165,9 +165,6 @@ pub(super) struct ChangeArgs {
     pub(super) no_proxies: bool,
 }
 
-/// So often proxies are asked whether they have read the keyring again after an archive.
-const RELEASE_TRIES: u32 = 8;
-
 impl ChangeArgs {
     fn lease(&self) -> Duration {
         Duration::from_secs(self.catalog_lease)
@@ -265,15 +262,7 @@ fn archive(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
     with_proxies(args, "archive", |proxies| fleet::sealing(proxies, chosen.id))?;
     shut_out(args, &chosen)?;
     let archived = change(&args.file, |keyring, _| Ok(keyring.archive(&args.version, Timestamp::now())?))?;
-    said(&args.file, &format!("archived {archived} (id {}): no row is under it", archived.id), out)?;
-    let is_last = !Keyring::read(&args.file.keyring)?
-        .keys
-        .iter()
-        .any(|key| key.name == archived.name && key.state == State::Retiring);
-    match &args.database {
-        Some(url) if is_last && !args.file.dry_run => release(url, &archived, out),
-        Some(_) | None => Ok(()),
-    }
+    said(&args.file, &format!("archived {archived} (id {}): no row is under it", archived.id), out)
 }
 
 fn restore(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
@@ -304,7 +293,16 @@ fn destroy(args: &ChangeArgs, yes: bool, out: &mut impl Write) -> anyhow::Result
             destroyed.id
         ),
         out,
-    )
+    )?;
+    let is_retiring = |key: &Entry| key.name == destroyed.name && key.state == State::Retiring;
+    match &args.database {
+        Some(url)
+            if !args.file.dry_run && !Keyring::read(&args.file.keyring)?.keys.iter().any(is_retiring) =>
+        {
+            release(url, &destroyed)
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn rewrap(kek: Option<&str>, file: &FileArgs, out: &mut impl Write) -> anyhow::Result<()> {
@@ -445,21 +443,15 @@ async fn contexts(url: &str, policy: &Policy, key: &str) -> anyhow::Result<Vec<j
     Ok(jobs::contexts(&schema, &catalog, |_, class| class.key == key))
 }
 
-/// Takes away what says under which version deterministic columns are, once no proxy has a choice any more.
-fn release(url: &str, archived: &Entry, out: &mut impl Write) -> anyhow::Result<()> {
+/// Takes away what says under which version deterministic columns are, where no proxy has had a choice for long: not
+/// sooner, since a worker may still go by keys that its proxy has dropped.
+fn release(url: &str, destroyed: &Entry) -> anyhow::Result<()> {
     block_on(async {
         let database = Database::connect(url).await?;
-        for _ in 0..RELEASE_TRIES {
-            let proxies = fleet::proxies(&database).await?;
-            if fleet::knowing(&proxies, archived.id).is_none() {
-                return Ok(jobs::release(url, &archived.name).await?);
-            }
-            tokio::time::sleep(fleet::BEAT / 2).await;
+        let proxies = fleet::proxies(&database).await?;
+        if fleet::knowing(&proxies, destroyed.id).is_none() {
+            jobs::release(url, &destroyed.name).await?;
         }
-        writeln!(
-            out,
-            "proxies have not read the keyring again yet, so the pins in schema pgseal stay until the next promotion"
-        )?;
         Ok(())
     })
 }

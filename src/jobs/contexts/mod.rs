@@ -17,7 +17,7 @@
 //! 1. The pin says *moving*, and the objects are there. Proxies compare with both forms of a constant from then on.
 //! 2. When all of them do: values move, batch by batch, walk by walk, until none is left.
 //! 3. Under a lock that waits out writers the pin says *new*; constants have one form again.
-//! 4. When all proxies know: the objects go. The pin stays until the old version is archived.
+//! 4. When all proxies know: the objects go. The pin stays, for proxies that hold both versions.
 
 mod announce;
 mod batch;
