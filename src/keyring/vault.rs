@@ -21,6 +21,7 @@ use crate::crypto::{
     RandomizedKey, Subkey, ValueKey,
 };
 use crate::error::{ClientError, ClientFacing, SqlState};
+use crate::metrics::{ValueCounts, WorkerMetrics};
 
 /// Values sealed under one nonce prefix. Two frames of a prefix draw their starting points from 2^96, so
 /// that at 2^20 values a repeated nonce has odds of 2^-56.
@@ -45,6 +46,7 @@ pub struct Vault {
     next_serial: u64,
     openers: Box<Openers>,
     frame: Frame,
+    metrics: Arc<WorkerMetrics>,
 }
 
 /// The keys derived for one data key and binding.
@@ -54,6 +56,7 @@ struct Derived {
     serial: u64,
     key: ValueKey,
     sealer: Option<Sealer>,
+    counts: Arc<ValueCounts>,
 }
 
 /// The nonce prefix that a derived key seals under at present.
@@ -91,7 +94,15 @@ impl Vault {
             next_serial: 0,
             openers: Box::new([const { None }; OPENERS]),
             frame: Frame { next: None },
+            metrics: Arc::default(),
         }
+    }
+
+    /// The same, whose values count among a worker's.
+    #[must_use]
+    pub fn counted_by(mut self, metrics: Arc<WorkerMetrics>) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// The snapshot in use.
@@ -148,8 +159,9 @@ impl Vault {
         if canonical.len() > MAX_ENVELOPE - overhead {
             return Err(SealError::TooLarge { bytes: canonical.len() });
         }
-        let derived = derived(&mut self.derived, &mut self.next_serial, &self.keys, id, binding)
-            .ok_or(SealError::OrderedNotSupported)?;
+        let places = Places { next_serial: &mut self.next_serial, keys: &self.keys, metrics: &self.metrics };
+        let derived =
+            derived(&mut self.derived, places, id, binding).ok_or(SealError::OrderedNotSupported)?;
         match &mut derived.key {
             ValueKey::Deterministic(key) => key.seal(canonical, out)?,
             ValueKey::Randomized(key) => {
@@ -162,6 +174,7 @@ impl Vault {
                 key.seal(&sealer.subkey, &sealer.prefix, &nonce, canonical, out)?;
             }
         }
+        derived.counts.sealed.add(1);
         Ok(())
     }
 
@@ -183,8 +196,8 @@ impl Vault {
         if header.mode == Mode::Ordered {
             return Err(OpenError::OrderedNotSupported { id });
         }
-        let derived = derived(&mut self.derived, &mut self.next_serial, &self.keys, id, binding)
-            .ok_or_else(|| self.keys.absence(id))?;
+        let places = Places { next_serial: &mut self.next_serial, keys: &self.keys, metrics: &self.metrics };
+        let derived = derived(&mut self.derived, places, id, binding).ok_or_else(|| self.keys.absence(id))?;
         let opened = match (&mut derived.key, &body) {
             (ValueKey::Randomized(key), Body::Randomized { prefix, .. }) => {
                 key.open(opener(&mut self.openers, derived.serial, key, prefix), &body, out)
@@ -192,7 +205,9 @@ impl Vault {
             (ValueKey::Deterministic(key), body) => key.open(body, out),
             (ValueKey::Randomized(_), Body::Deterministic { .. } | Body::Ordered(_)) => Err(NotAuthentic),
         };
-        opened.map(|()| id).map_err(|NotAuthentic| OpenError::NotAuthentic { id })
+        opened.map_err(|NotAuthentic| OpenError::NotAuthentic { id })?;
+        derived.counts.opened.add(1);
+        Ok(id)
     }
 }
 
@@ -242,12 +257,18 @@ impl Frame {
     }
 }
 
+/// What deriving a key takes of a vault.
+struct Places<'a> {
+    next_serial: &'a mut u64,
+    keys: &'a Keys,
+    metrics: &'a WorkerMetrics,
+}
+
 /// The keys of a data key for a binding, derived if they are not there; `None` if the data key is not held or
 /// the mode is `ordered`.
 fn derived<'a>(
     cache: &'a mut FxHashMap<(KeyId, usize), Derived>,
-    next_serial: &mut u64,
-    keys: &Keys,
+    places: Places<'_>,
     id: KeyId,
     binding: &Arc<Binding>,
 ) -> Option<&'a mut Derived> {
@@ -258,10 +279,11 @@ fn derived<'a>(
     match cache.entry(place) {
         Entry::Occupied(entry) => Some(entry.into_mut()),
         Entry::Vacant(entry) => {
-            let key = ValueKey::derive(keys.loaded(id)?.secret(), id, binding)?;
-            let serial = *next_serial;
-            *next_serial += 1;
-            Some(entry.insert(Derived { _binding: Arc::clone(binding), serial, key, sealer: None }))
+            let key = ValueKey::derive(places.keys.loaded(id)?.secret(), id, binding)?;
+            let serial = *places.next_serial;
+            *places.next_serial += 1;
+            let counts = places.metrics.values(&binding.context, &id.to_string());
+            Some(entry.insert(Derived { _binding: Arc::clone(binding), serial, key, sealer: None, counts }))
         }
     }
 }

@@ -82,6 +82,7 @@ struct Worker {
     shared: Arc<Shared>,
     vault: RefCell<Vault>,
     verdicts: RefCell<Verdicts>,
+    metrics: Metrics,
     stage: Cell<Stage>,
     /// The stage has changed.
     changed: Notify,
@@ -157,11 +158,13 @@ async fn work(
 ) {
     let mut keys = shared.config.keys.clone();
     let held = keys.borrow_and_update().clone();
-    let vault = Vault::new(held, keyring::os_entropy());
+    let metrics = shared.config.metrics.for_worker();
+    let vault = Vault::new(held, keyring::os_entropy()).counted_by(metrics.worker.clone());
     let worker = Rc::new(Worker {
         shared,
         vault: RefCell::new(vault),
         verdicts: RefCell::new(Verdicts::default()),
+        metrics,
         stage: Cell::new(Stage::Serving),
         changed: Notify::new(),
     });
@@ -183,7 +186,7 @@ async fn work(
             Ok(client) => {
                 let worker = worker.clone();
                 sessions.spawn_local(async move {
-                    let _open = worker.shared.config.metrics.session();
+                    let _open = worker.metrics.session();
                     if let Err(error) = relay::run(client, &worker).await {
                         tracing::debug!(%error, "a connection was lost");
                     }

@@ -90,6 +90,9 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
                     }
                 }
                 Event::Schema(version) => {
+                    if let Some(database) = session.database() {
+                        config.metrics.catalog_was_read(database, version.read_at);
+                    }
                     if let Some(catalog) = &catalog {
                         catalog.publish(version);
                     }
@@ -266,19 +269,35 @@ fn link(shown: Option<&CertificateDer<'_>>, seen: Option<&CertificateDer<'_>>) -
 }
 
 /// Lets the machine take what is there from both sides, until neither makes way for the other.
-fn step(session: &mut Session, client: &mut Leg, server: Option<&mut Leg>, worker: &Worker) {
-    let (mut vault, mut verdicts) = (worker.vault.borrow_mut(), worker.verdicts.borrow_mut());
-    let mut tools = Tools {
-        vault: &mut vault,
-        verdicts: &mut verdicts,
-        now: Instant::now(),
-        metrics: &worker.shared.config.metrics,
+fn step(session: &mut Session, client: &mut Leg, mut server: Option<&mut Leg>, worker: &Worker) {
+    let begun = Instant::now();
+    let waiting = |client: &Leg, server: Option<&Leg>| {
+        (client.input.len(), server.map_or(0, |server| server.input.len()))
     };
+    let before = waiting(client, server.as_deref());
+    let (mut vault, mut verdicts) = (worker.vault.borrow_mut(), worker.verdicts.borrow_mut());
+    let mut tools =
+        Tools { vault: &mut vault, verdicts: &mut verdicts, now: begun, metrics: &worker.metrics };
     // The server first: what waits for its answer goes on with the client's side in the same step.
-    if let Some(server) = server {
+    if let Some(server) = &mut server {
         session.server(&mut server.input, &mut tools);
     }
     session.client(&mut client.input, &mut tools);
+    let after = waiting(client, server.as_deref());
+    if before != after {
+        let (metrics, counted) = (&worker.metrics.worker, session.take_counted());
+        metrics.from_client.bytes.add(taken(before.0, after.0));
+        metrics.from_server.bytes.add(taken(before.1, after.1));
+        metrics.from_client.messages.add(counted.client);
+        metrics.from_server.messages.add(counted.server);
+        metrics.verdict_bytes.set(u64::try_from(verdicts.bytes()).unwrap_or_default());
+        metrics.batches.record(begun.elapsed());
+    }
+}
+
+/// Bytes that are gone.
+fn taken(before: usize, after: usize) -> u64 {
+    u64::try_from(before.saturating_sub(after)).unwrap_or_default()
 }
 
 /// Connects to the server; the certificate is the one that it has shown.

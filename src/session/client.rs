@@ -9,10 +9,10 @@ use super::knowledge::Readiness;
 use super::names::{NameChanges, hides_names};
 use super::plans::{Portal, Prepared};
 use super::queue::{Errand, Kind, Pending, Undo};
-use super::refuse::{Refused, stand_in};
+use super::refuse::{Message, stand_in, stand_in_of};
 use super::{End, Fate, HIGH_WATER, Passing, Phase, Session, Step, Tools};
 use crate::datum::Oid;
-use crate::error::{ClientError, ClientFacing as _, SqlState};
+use crate::error::{ClientError, SqlState};
 use crate::sql::{self, Verdict};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frame::HEAD;
@@ -48,7 +48,11 @@ impl Session {
             let step = match self.phase {
                 Phase::Startup(_) => self.startup_packet(input)?,
                 Phase::Authenticating { .. } => self.authentication_frame(input)?,
-                Phase::Ready if self.is_protecting() => self.client_frame(input, tools)?,
+                Phase::Ready if self.is_protecting() => {
+                    let step = self.client_frame(input, tools)?;
+                    self.counted.client += u64::from(step == Step::Done);
+                    step
+                }
                 Phase::Ready => {
                     // Nothing is protected, so nothing is looked at.
                     self.from_client.left = input.len();
@@ -165,7 +169,7 @@ impl Session {
         let (verdict, grounds) = match self.judge(&text, utf8, None, tools) {
             Judged::Wait => return Ok(Step::Stall),
             Judged::Refused(stand_in) => {
-                return Ok(self.refuse(Refused::Query, stand_in, tools));
+                return Ok(self.refuse(Message::Query, stand_in, tools));
             }
             Judged::Verdict(verdict, grounds) => (verdict, grounds),
         };
@@ -174,7 +178,7 @@ impl Session {
         }
         let step = match verdict {
             Verdict::Forward(proof) => {
-                tools.metrics.forwarded.increment(1);
+                tools.metrics.worker.forwarded.add(1);
                 self.knowledge.apply(proof.effects);
                 self.has_hidden_names |= hides_names(proof.effects);
                 let mut entry = Pending::client(Kind::Query);
@@ -184,9 +188,9 @@ impl Session {
             Verdict::Rewrite(plan) => {
                 let spliced = super::splice::text(&text, &plan.edits_with_locks(), &mut self.values(tools));
                 match spliced {
-                    Err(error) => self.refuse(Refused::Query, stand_in(Kind::Query, error, "value"), tools),
+                    Err(error) => self.refuse(Message::Query, stand_in(Kind::Query, error, "value"), tools),
                     Ok((edited, positions)) => {
-                        tools.metrics.rewritten.increment(1);
+                        tools.metrics.worker.rewritten.add(1);
                         self.knowledge.apply_to_protected(plan.effects);
                         self.has_hidden_names |= hides_names(plan.effects);
                         frontend::write_query(&mut self.to_server, edited.as_bytes());
@@ -204,8 +208,8 @@ impl Session {
             Verdict::Refuse(refusal) => {
                 // The client may go on to execute what was not prepared, with its constants.
                 self.void_names(sql::kinds::defined_names(&text));
-                let stand_in = stand_in(Kind::Query, refusal.client_error(), refusal.label());
-                self.refuse(Refused::Query, stand_in, tools)
+                let stand_in = stand_in_of(Kind::Query, &refusal);
+                self.refuse(Message::Query, stand_in, tools)
             }
         };
         Ok(step)
@@ -216,7 +220,7 @@ impl Session {
         let (text, utf8) = self.decode(parse.text);
         let (verdict, grounds) = match self.judge(&text, utf8, Some(&parse.types), tools) {
             Judged::Wait => return Ok(Step::Stall),
-            Judged::Refused(stand_in) => return Ok(self.refuse(Refused::Parse(parse.name), stand_in, tools)),
+            Judged::Refused(stand_in) => return Ok(self.refuse(Message::Parse(parse.name), stand_in, tools)),
             Judged::Verdict(verdict, grounds) => (verdict, grounds),
         };
         let asked_names = grounds.as_ref().is_some_and(|grounds| grounds.asked_names);
@@ -224,14 +228,14 @@ impl Session {
         let mut entry = Pending::client(Kind::Parse);
         let prepared = match verdict {
             Verdict::Forward(proof) => {
-                tools.metrics.forwarded.increment(1);
+                tools.metrics.worker.forwarded.add(1);
                 self.to_server.extend_from_slice(frame);
                 Prepared::forwarded(Arc::from(&*text), parse.types, proof, basis)
             }
             Verdict::Refuse(refusal) => {
                 return Ok(self.refuse(
-                    Refused::Parse(parse.name),
-                    stand_in(Kind::Parse, refusal.client_error(), refusal.label()),
+                    Message::Parse(parse.name),
+                    stand_in_of(Kind::Parse, &refusal),
                     tools,
                 ));
             }
@@ -241,13 +245,13 @@ impl Session {
                     Ok(edited) => edited,
                     Err(error) => {
                         return Ok(self.refuse(
-                            Refused::Parse(parse.name),
+                            Message::Parse(parse.name),
                             stand_in(Kind::Parse, error, "value"),
                             tools,
                         ));
                     }
                 };
-                tools.metrics.rewritten.increment(1);
+                tools.metrics.worker.rewritten.add(1);
                 let types = super::splice::declared_types(&parse.types, &plan.parameters);
                 Parse { name: parse.name, text: edited.as_bytes(), types }.write(&mut self.to_server);
                 Prepared::rewritten(Arc::from(&*text), parse.types, plan, basis, positions)
@@ -292,7 +296,7 @@ impl Session {
             Current::Wait => return Some(Step::Stall),
             Current::Refused(stand_in) => {
                 self.from_client = Passing::dropped(head.total);
-                return Some(self.refuse(Refused::Bind, stand_in, tools));
+                return Some(self.refuse(Message::Bind, stand_in, tools));
             }
         };
         if prepared.as_ref().is_some_and(|p| p.plan.is_some()) {
@@ -316,7 +320,7 @@ impl Session {
             Current::Known(prepared) => Some(prepared),
             Current::Unknown => None,
             Current::Wait => return Ok(Step::Stall),
-            Current::Refused(stand_in) => return Ok(self.refuse(Refused::Bind, stand_in, tools)),
+            Current::Refused(stand_in) => return Ok(self.refuse(Message::Bind, stand_in, tools)),
         };
         let formats = match &prepared {
             Some(prepared) if prepared.plan.is_some() => {
@@ -328,7 +332,7 @@ impl Session {
                     let sealed = super::splice::bind(&bind, &prepared, &mut self.values(tools), &mut out);
                     self.to_server = out;
                     if let Err(error) = sealed {
-                        return Ok(self.refuse(Refused::Bind, stand_in(Kind::Bind, error, "value"), tools));
+                        return Ok(self.refuse(Message::Bind, stand_in(Kind::Bind, error, "value"), tools));
                     }
                 } else {
                     self.to_server.extend_from_slice(frame);
@@ -486,7 +490,7 @@ impl Session {
         )
         .with_hint("Call the function in a statement: SELECT function(...).");
         Ok(self.refuse(
-            Refused::FunctionCall,
+            Message::FunctionCall,
             stand_in(Kind::FunctionCall, error, "fast-path function"),
             tools,
         ))
@@ -520,7 +524,7 @@ impl Session {
             "statements that name a protected table are not carried out on a replication connection",
         )
         .with_hint("Use an ordinary connection.");
-        self.refuse(Refused::Query, stand_in(Kind::Query, error, "replication"), tools)
+        self.refuse(Message::Query, stand_in(Kind::Query, error, "replication"), tools)
     }
 
     pub(super) fn remember(&mut self, name: &[u8], prepared: Arc<Prepared>) -> Undo {

@@ -8,11 +8,10 @@ use super::knowledge::Readiness;
 use super::names::SessionNames;
 use super::plans::{Basis, Prepared};
 use super::queue::{Errand, Kind, StandIn};
-use super::refuse::{in_failed_transaction, plan_changed, stand_in, without_catalog};
+use super::refuse::{in_failed_transaction, plan_changed, stand_in, stand_in_of, without_catalog};
 use super::verdicts::Key;
 use super::{Session, Step, Tools};
 use crate::datum::Oid;
-use crate::error::ClientFacing as _;
 use crate::sql::{self, Arrival, Mold, Plan, Shape, Verdict};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::frontend::{Parse, Target};
@@ -138,7 +137,7 @@ impl Session {
     ) -> Option<Analysed> {
         let key = Key::new(text, declared, basis, self.standard_strings, utf8);
         if let Some(verdict) = tools.verdicts.find(&basis.schema, &key) {
-            tools.metrics.verdicts_by_text.increment(1);
+            tools.metrics.worker.verdicts_by_text.add(1);
             return Some(Analysed { verdict: verdict.clone(), asked_names: false });
         }
         // Parsed statements come again as they are; texts with values in them hardly ever do.
@@ -147,10 +146,10 @@ impl Session {
         if let Some((key, shape)) = &shape
             && let Some(verdict) = tools.verdicts.find_shape(&basis.schema, key, text, shape)
         {
-            tools.metrics.verdicts_by_shape.increment(1);
+            tools.metrics.worker.verdicts_by_shape.add(1);
             return Some(Analysed { verdict, asked_names: false });
         }
-        tools.metrics.verdicts_by_analysis.increment(1);
+        tools.metrics.worker.verdicts_by_analysis.add(1);
         let names = SessionNames::new(self, basis);
         let context = self.context(basis, utf8, &names);
         let arrival = match declared {
@@ -199,7 +198,7 @@ impl Session {
         };
         if prepared.plan.is_some() && !self.utf8 {
             let refusal = sql::Refusal::new(sql::Reason::Encoding, None);
-            return Current::Refused(stand_in(Kind::Bind, refusal.client_error(), refusal.label()));
+            return Current::Refused(stand_in_of(Kind::Bind, &refusal));
         }
         if prepared.looked_up && self.freshen(false, tools) != Step::Done {
             return Current::Wait;

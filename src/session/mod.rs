@@ -129,6 +129,15 @@ enum End {
     Told(ClientError),
 }
 
+impl End {
+    fn count(&self, tools: &Tools<'_>) {
+        match self {
+            Self::Wire(..) => tools.metrics.protocol_violations.increment(1),
+            Self::Told(_) => {}
+        }
+    }
+}
+
 /// What became of the frame at the front of the client's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -237,6 +246,16 @@ pub struct Session {
     /// server was asked for, and the options that it was not shown.
     negotiating: Option<(u16, Vec<Vec<u8>>)>,
     scratch: Scratch,
+    counted: Counted,
+}
+
+/// Messages taken since they were last asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Of the client.
+    pub client: u64,
+    /// Of the server.
+    pub server: u64,
 }
 
 impl Session {
@@ -279,6 +298,7 @@ impl Session {
             end_points: EndPoints::default(),
             negotiating: None,
             scratch: Scratch::default(),
+            counted: Counted::default(),
         }
     }
 
@@ -287,6 +307,7 @@ impl Session {
     pub fn client(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) {
         self.stalled = false;
         if let Err(end) = self.take_client(input, tools) {
+            end.count(tools);
             self.end(end);
         }
     }
@@ -294,6 +315,7 @@ impl Session {
     /// Takes what it can of the server's bytes.
     pub fn server(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) {
         if let Err(end) = self.take_server(input, tools) {
+            end.count(tools);
             self.end(end);
         }
     }
@@ -306,6 +328,12 @@ impl Session {
     /// What is due to the server.
     pub fn to_server(&mut self) -> &mut BytesMut {
         &mut self.to_server
+    }
+
+    /// How many messages were taken since this was last asked. Those of a session whose policy protects nothing are not
+    /// told apart.
+    pub fn take_counted(&mut self) -> Counted {
+        std::mem::take(&mut self.counted)
     }
 
     /// What the shell is asked for next.

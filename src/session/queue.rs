@@ -52,6 +52,8 @@ pub(super) struct StandIn {
     pub(super) expected: &'static [&'static str],
     /// One of few words, for the metrics.
     pub(super) reason: &'static str,
+    /// The column and the construct that it is about, where they can be named.
+    pub(super) about: (Option<String>, Option<String>),
     /// Told even in a transaction that had already failed: there the server itself would say 25P02.
     pub(super) always: bool,
 }

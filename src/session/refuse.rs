@@ -6,7 +6,9 @@
 use super::knowledge::PRIVATE;
 use super::queue::{Errand, Kind, Pending, StandIn};
 use super::{Session, Step, Tools};
-use crate::error::{ClientError, SqlState};
+use crate::error::{ClientError, ClientFacing as _, SqlState};
+use crate::metrics::Refused;
+use crate::sql::Refusal;
 use crate::wire::frontend::{self, Bind, Formats, Parse};
 
 /// A text that PostgreSQL cannot parse: stands in for a refused one, and is all of it that the server sees.
@@ -17,7 +19,7 @@ const NO_STATEMENT: &[u8] = b"! refused by pgseal";
 
 /// A message that is not sent, for which another one fails.
 #[derive(Clone, Copy)]
-pub(super) enum Refused<'a> {
+pub(super) enum Message<'a> {
     Query,
     /// With the statement's name.
     Parse(&'a [u8]),
@@ -29,10 +31,10 @@ impl Session {
     /// Sends what makes the server fail in the refused message's place.
     ///
     /// State, skip-until-Sync and the order of replies are then PostgreSQL's own.
-    pub(super) fn refuse(&mut self, message: Refused<'_>, stand_in: Box<StandIn>, tools: &Tools<'_>) -> Step {
-        tools.metrics.refused(stand_in.reason);
+    pub(super) fn refuse(&mut self, message: Message<'_>, stand_in: Box<StandIn>, tools: &Tools<'_>) -> Step {
+        tools.metrics.refused(stand_in.counted());
         let kind = match message {
-            Refused::Parse(name) => {
+            Message::Parse(name) => {
                 self.void_names([String::from_utf8_lossy(name).into_owned()]);
                 // Under its own name: a failed Parse of the unnamed statement drops the one before it.
                 Parse { name, text: UNPARSABLE, types: Vec::new() }.write(&mut self.to_server);
@@ -40,7 +42,7 @@ impl Session {
                 self.refused = true;
                 Kind::Parse
             }
-            Refused::Bind => {
+            Message::Bind => {
                 let none = std::iter::empty::<Option<&[u8]>>();
                 let formats = Formats::default();
                 Bind::write(&mut self.to_server, b"", NO_STATEMENT, &formats, none, &formats);
@@ -48,11 +50,11 @@ impl Session {
                 self.refused = true;
                 Kind::Bind
             }
-            Refused::FunctionCall => {
+            Message::FunctionCall => {
                 frontend::write_impossible_call(&mut self.to_server);
                 Kind::FunctionCall
             }
-            Refused::Query => {
+            Message::Query => {
                 frontend::write_query(&mut self.to_server, UNPARSABLE);
                 self.end_pipeline();
                 Kind::Query
@@ -80,7 +82,27 @@ pub(super) fn stand_in(kind: Kind, error: ClientError, reason: &'static str) -> 
         Kind::FunctionCall => &["42883"],
         _ => &["42601"],
     };
-    Box::new(StandIn { error, expected, reason, always: false })
+    Box::new(StandIn { error, expected, reason, about: (None, None), always: false })
+}
+
+/// The same for what the analysis refuses.
+pub(super) fn stand_in_of(kind: Kind, refusal: &Refusal) -> Box<StandIn> {
+    let (column, construct) = refusal.about();
+    let mut stand_in = stand_in(kind, refusal.client_error(), refusal.label());
+    stand_in.about = (column.map(ToString::to_string), construct);
+    stand_in
+}
+
+impl StandIn {
+    /// For the metrics.
+    pub(super) fn counted(&self) -> Refused<'_> {
+        Refused {
+            reason: self.reason,
+            column: self.about.0.as_deref(),
+            construct: self.about.1.as_deref(),
+            hint: self.error.hint.as_deref(),
+        }
+    }
 }
 
 /// The answer to a statement that waited for a catalog that cannot be read.

@@ -72,11 +72,13 @@ impl Session {
         let Some(head) = Head::peek(input, Side::Server).map_err(broken)? else { return Ok(false) };
         if matches!(head.tag, b'D' | b'd') && self.is_untouched(head.tag) {
             let run = run_of(head.tag, input, Side::Server).map_err(broken)?;
-            if run > 0 {
-                Passing::relayed(run).advance(input, &mut self.to_client);
+            if run.bytes > 0 {
+                self.counted.server += run.frames;
+                Passing::relayed(run.bytes).advance(input, &mut self.to_client);
                 return Ok(true);
             }
             if head.total > STREAMED {
+                self.counted.server += 1;
                 self.from_server = Passing::relayed(head.total);
                 return Ok(true);
             }
@@ -89,6 +91,7 @@ impl Session {
         }
         let frame = input.get(..head.total).unwrap_or_default();
         let body = frame.get(HEAD..).unwrap_or_default();
+        self.counted.server += 1;
         self.reply(head.tag, body, frame, tools)?;
         input.advance(head.total);
         Ok(true)
@@ -106,15 +109,17 @@ impl Session {
             return Ok(false);
         };
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
-        let (mut taken, mut result) = (0, Ok(()));
+        let (mut taken, mut rows, mut result) = (0, 0, Ok(()));
         while result.is_ok() && self.to_client.len() < HIGH_WATER {
             let rest = input.get(taken..).unwrap_or_default();
             let row = Head::peek(rest, Side::Server).map_err(broken)?.filter(|head| head.tag == b'D');
             let Some((head, body)) = row.and_then(|head| Some((head, head.body(rest)?))) else { break };
             result = rows::open_row(body, outputs, &entry.formats, &mut values, &mut self.to_client);
             taken += head.total;
+            rows += 1;
         }
         drop(values);
+        self.counted.server += rows;
         input.advance(taken);
         match result {
             Ok(()) => Ok(true),
@@ -432,7 +437,10 @@ impl Session {
         match (entry.stand_in.take(), errand) {
             // The end of the session is the client's business whatever it interrupts.
             _ if fatal => self.pass_notice(b'E', body, frame, tools)?,
-            (_, Errand::Knowledge(_)) => self.knowledge_failed(&code, &message),
+            (_, Errand::Knowledge(_)) => {
+                tools.metrics.catalog_load_failures.increment(1);
+                self.knowledge_failed(&code, &message);
+            }
             (_, Errand::Poison) => {}
             (Some(stand_in), _) if stand_in.expected.contains(&&*code) => {
                 let failed = self.status == TransactionStatus::Failed && !stand_in.always;

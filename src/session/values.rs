@@ -8,7 +8,6 @@ use crate::crypto::{self, KeyId, Mode};
 use crate::datum::{self, DatumError, Format, Input, Oid, Settings, Type};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::keyring::{SealError, Vault};
-use crate::metrics::Metrics;
 use crate::sql::Use;
 
 /// `bytea`, `text` and their arrays, as the server numbers them.
@@ -42,11 +41,8 @@ pub(super) struct Values<'a> {
     pub(super) vault: &'a mut Vault,
     pub(super) settings: &'a Settings,
     pub(super) now: Instant,
-    pub(super) metrics: &'a Metrics,
     /// Plaintext between its two forms; kept to save allocations, wiped when the session's buffers are.
     scratch: &'a mut Scratch,
-    sealed: u64,
-    opened: u64,
 }
 
 /// Buffers that hold one value at a time.
@@ -61,28 +57,7 @@ pub(super) struct Scratch {
 impl<'a> Values<'a> {
     /// With what a call lends and what the session has.
     pub(super) fn new(tools: &'a mut Tools<'_>, settings: &'a Settings, scratch: &'a mut Scratch) -> Self {
-        Self {
-            vault: tools.vault,
-            settings,
-            now: tools.now,
-            metrics: tools.metrics,
-            scratch,
-            sealed: 0,
-            opened: 0,
-        }
-    }
-}
-
-impl Drop for Values<'_> {
-    /// The counters are shared with other workers, so they are told of many values at once.
-    fn drop(&mut self) {
-        for (counter, values) in
-            [(&self.metrics.values_sealed, self.sealed), (&self.metrics.values_opened, self.opened)]
-        {
-            if values > 0 {
-                counter.increment(values);
-            }
-        }
+        Self { vault: tools.vault, settings, now: tools.now, scratch }
     }
 }
 
@@ -174,7 +149,6 @@ impl Values<'_> {
         self.vault
             .seal_under(key, &class.binding, canonical, sealed, self.now)
             .map_err(|e| named(e.client_error(), class))?;
-        self.sealed += 1;
         match class.storage {
             Storage::Bytea => {}
             Storage::Text => crypto::encode_text(envelope, out),
@@ -256,7 +230,6 @@ impl Values<'_> {
         };
         canonical.clear();
         self.vault.open(&class.binding, envelope, canonical).map_err(|e| named(e.client_error(), class))?;
-        self.opened += 1;
         if datum::is_written_as_it_is(&class.ty, format) {
             return Ok(canonical);
         }

@@ -61,6 +61,11 @@ const MOLDS: usize = 8;
 const ENTRY: usize = 1024;
 
 impl Verdicts {
+    /// Bytes that are kept, roughly.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The verdict for the key under this schema, if it was kept.
     pub(super) fn find(&self, schema: &Arc<Schema>, key: &Key) -> Option<&Verdict> {
         if self.is_of(schema) { self.kept.get(key) } else { None }

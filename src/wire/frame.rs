@@ -75,17 +75,29 @@ fn server_limit(tag: u8) -> Option<usize> {
     }
 }
 
-/// Bytes at the front of `input` that are whole frames of type `tag`.
+/// Whole frames of one type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// How long they are together.
+    pub bytes: usize,
+    /// How many there are.
+    pub frames: u64,
+}
+
+/// The frames of type `tag` at the front of `input`.
 ///
 /// # Errors
 /// A broken head in the run.
-pub fn run_of(tag: u8, input: &[u8], side: Side) -> Result<usize, WireError> {
-    let mut end = 0;
+pub fn run_of(tag: u8, input: &[u8], side: Side) -> Result<Run, WireError> {
+    let mut run = Run::default();
     loop {
-        let rest = input.get(end..).unwrap_or_default();
+        let rest = input.get(run.bytes..).unwrap_or_default();
         match Head::peek(rest, side)? {
-            Some(head) if head.tag == tag && head.total <= rest.len() => end += head.total,
-            _ => return Ok(end),
+            Some(head) if head.tag == tag && head.total <= rest.len() => {
+                run.bytes += head.total;
+                run.frames += 1;
+            }
+            _ => return Ok(run),
         }
     }
 }
@@ -125,7 +137,7 @@ mod tests {
     #[test]
     fn a_run_ends_at_another_type_or_a_cut_frame() {
         let input = b"D\0\0\0\x04D\0\0\0\x05xC\0\0\0\x04";
-        assert_eq!(run_of(b'D', input, Side::Server), Ok(11));
-        assert_eq!(run_of(b'D', &input[..10], Side::Server), Ok(5));
+        assert_eq!(run_of(b'D', input, Side::Server), Ok(Run { bytes: 11, frames: 2 }));
+        assert_eq!(run_of(b'D', &input[..10], Side::Server), Ok(Run { bytes: 5, frames: 1 }));
     }
 }

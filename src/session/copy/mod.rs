@@ -25,6 +25,7 @@ use super::queue::StandIn;
 use super::values::Values;
 use super::{End, Fate, Passing, Session, Step, Tools, rows};
 use crate::error::{ClientError, SqlState};
+use crate::metrics::Refused;
 use crate::sql::copy::{CopyFormat, Direction};
 use crate::wire::frame::HEAD;
 use crate::wire::frontend::write_bare;
@@ -129,7 +130,8 @@ impl Session {
         let pushed = stream.push(data, last, &mut values, &mut self.to_server);
         drop(values);
         if let Err(error) = pushed {
-            tools.metrics.refused("value");
+            let refused = Refused { reason: "value", hint: error.hint.as_deref(), ..Refused::default() };
+            tools.metrics.refused(refused);
             let expected = if stream.is_cut() { CUT } else { FAILED };
             if stream.is_row_pending() {
                 // An error of that row is the first one; the byte begins a row that never ends.
@@ -146,7 +148,8 @@ impl Session {
         self.end_copy();
         if let Some(front) = self.queue.front_mut() {
             // It began, so no transaction had failed before it.
-            front.stand_in = Some(Box::new(StandIn { error, expected, reason, always: true }));
+            front.stand_in =
+                Some(Box::new(StandIn { error, expected, reason, about: (None, None), always: true }));
         }
     }
 
