@@ -46,7 +46,7 @@ instructions:
 	benches/instructions.py $(if $(BLESS),--bless)
 
 setup:
-	@scripts/setup.sh server components libclang softhsm moto
+	@scripts/setup.sh server components libclang softhsm moto chromium
 
 clean:
 	$(CARGO) clean

@@ -7,6 +7,7 @@
 #   scripts/setup.sh softhsm     a PKCS #11 module, and moto, a stand-in of AWS: for the tests of key-encryption keys
 #   scripts/setup.sh moto
 #   scripts/setup.sh callgrind   what counts instructions
+#   scripts/setup.sh chromium    the browser in which the status page is tested
 #
 # What is there is left as it is: installing a package again would upgrade it, and restart a server.
 set -euo pipefail
@@ -56,6 +57,10 @@ moto() {
 
 callgrind() {
     have valgrind || packages 'valgrind' valgrind
+}
+
+chromium() {
+    have chromium || have chromium-browser || have google-chrome || packages 'Chromium' chromium
 }
 
 # The folder of the newest server, or nothing.

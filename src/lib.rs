@@ -50,6 +50,7 @@
 //! | [`session`] | one client and one server as a machine | sockets, clocks, randomness, tokio |
 //! | [`net`] | sockets, TLS, workers | |
 //! | [`jobs`] | what moves and counts stored values: one resumable runner, straight at the database | |
+//! | [`admin`] | metrics, health, readiness and the status page: read only | |
 //! | [`cli`] | the commands | |
 //!
 //! # What it protects against, and what not
@@ -60,6 +61,7 @@
 //! column does not open. The proxy's own memory, its keyring and the application are trusted. `docs/format.md`
 //! has the stored format.
 
+pub mod admin;
 pub mod catalog;
 pub mod cli;
 pub mod crypto;

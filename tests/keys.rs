@@ -251,11 +251,11 @@ fn a_keyring_that_is_wrong_is_not_taken_and_the_one_before_goes_on() {
         }
     };
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    told("the keyring was not read again");
+    told("keyring and certificates were not read again");
     client.run("INSERT INTO users VALUES (2, 'eve@example.com', 'two')");
     assert_eq!(client.value("SELECT note FROM users WHERE id = 1").as_deref(), Some("one"));
     fs::write(&path, &whole).unwrap();
-    told("the keyring was read again");
+    told("keyring and certificates were read again");
     assert_eq!(client.value("SELECT note FROM users WHERE id = 2").as_deref(), Some("two"));
 }
 

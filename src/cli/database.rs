@@ -7,7 +7,7 @@ use crate::catalog::{
     Catalog, ColumnName, EPILOGUE, Loader, PROLOGUE, QUERIES, RelationName, SESSION_QUERY, SessionFacts,
     Statistics,
 };
-use crate::jobs::{connection, schema};
+use crate::jobs::{self, Job, connection, schema};
 use crate::policy::quote_ident;
 
 /// What this program's own statements end with.
@@ -142,6 +142,11 @@ impl Database {
             made => made,
         };
         made.context("the database makes no table in schema pgseal")
+    }
+
+    /// The jobs that have begun and not ended.
+    pub(super) async fn jobs(&self) -> anyhow::Result<Vec<Job>> {
+        Ok(jobs::under_way(&self.0).await?)
     }
 
     /// The rows of a query, in text format.

@@ -4,25 +4,28 @@ use tokio::sync::watch;
 
 use super::database::Database;
 use super::keys::fleet::{self, BEAT, Held, Identity};
+use crate::admin::{Fleet, ProxySeen};
 
 /// Reports every few seconds, whatever happens to the connection.
 pub(super) struct Heartbeat {
     url: String,
     who: Identity,
-    /// The keys that every worker holds.
-    keys: watch::Receiver<Held>,
+    /// What every worker works with.
+    held: watch::Receiver<Held>,
+    /// Who else reports, and which jobs go on, for the admin address.
+    told: watch::Sender<Option<Fleet>>,
     database: Option<Database>,
 }
 
 impl Heartbeat {
-    pub(super) fn new(url: &str, keys: watch::Receiver<Held>) -> Self {
+    pub(super) fn new(url: &str, held: watch::Receiver<Held>, told: watch::Sender<Option<Fleet>>) -> Self {
         let mut id = [0; 8];
         // Two proxies that draw the same id would report as one; without randomness no key could be drawn either.
         let _ = getrandom::fill(&mut id);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let who =
             Identity { id: format!("{:016x}", u64::from_be_bytes(id)), host, process: std::process::id() };
-        Self { url: url.to_owned(), who, keys, database: None }
+        Self { url: url.to_owned(), who, held, told, database: None }
     }
 
     /// Does not end.
@@ -37,6 +40,7 @@ impl Heartbeat {
                 Ok(()) => {}
                 Err(error) => {
                     self.database = None;
+                    self.told.send_replace(None);
                     if !is_told {
                         let error = format!("{error:#}");
                         tracing::warn!(error, "this proxy cannot report in the database which keys it holds");
@@ -45,7 +49,7 @@ impl Heartbeat {
                 }
             }
             // A change is reported at once.
-            let _ = tokio::time::timeout(BEAT, self.keys.changed()).await;
+            let _ = tokio::time::timeout(BEAT, self.held.changed()).await;
         }
     }
 
@@ -67,7 +71,28 @@ impl Heartbeat {
                 self.database.insert(database)
             }
         };
-        let keys = self.keys.borrow_and_update().clone();
-        tokio::time::timeout(3 * BEAT, fleet::report(database, &self.who, &keys)).await?
+        let held = self.held.borrow_and_update().clone();
+        tokio::time::timeout(3 * BEAT, fleet::report(database, &self.who, &held)).await??;
+        if !self.told.is_closed() {
+            let fleet = tokio::time::timeout(3 * BEAT, look(database, &self.who)).await??;
+            self.told.send_replace(Some(fleet));
+        }
+        Ok(())
     }
+}
+
+/// What the database tells of proxies and jobs. Jobs that this login may not see are none.
+async fn look(database: &Database, me: &Identity) -> anyhow::Result<Fleet> {
+    let seen = |proxy: fleet::Proxy| ProxySeen {
+        is_this: proxy.id == me.id,
+        id: proxy.id,
+        host: proxy.host,
+        process: proxy.process,
+        version: proxy.version,
+        policy: proxy.policy,
+        age: proxy.age,
+        is_silent: proxy.is_silent,
+    };
+    let proxies = fleet::proxies(database).await?.into_iter().map(seen).collect();
+    Ok(Fleet { proxies, jobs: database.jobs().await.unwrap_or_default() })
 }

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
+use crate::admin::Exposed;
 use crate::jobs::connection::ConnectError;
 use crate::jobs::{ChoiceError, JobError, Work};
 use crate::keyring::KeyringError;
@@ -244,6 +245,12 @@ pub struct ServeArgs {
     /// server, as a URL or key=value pairs. It makes the schema pgseal there, or uses the one that is there.
     #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
+    /// Where to answer about this proxy, by HTTP: metrics, health, readiness and a status page. Not if absent.
+    #[arg(long, value_name = "ADDR", env = "PGSEAL_ADMIN")]
+    pub admin: Option<String>,
+    /// The admin address may be one that others can reach. It tells which columns are protected, and no value.
+    #[arg(long, env = "PGSEAL_ADMIN_EXPOSED", requires = "admin")]
+    pub admin_exposed: bool,
     /// Threads that serve sessions; 0 for one per core.
     #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
     pub workers: usize,
@@ -476,7 +483,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         Some(ConnectError::Wrong(_)) => return Exit::Failure,
         None => error.downcast_ref(),
     };
-    if matches!(tls, Some(TlsError::Settings(_))) || error.is::<ChoiceError>() || error.is::<WrongFlags>() {
+    let wrong_flags = error.is::<ChoiceError>() || error.is::<WrongFlags>() || error.is::<Exposed>();
+    if matches!(tls, Some(TlsError::Settings(_))) || wrong_flags {
         Exit::Usage
     } else if wrong_policy || wrong_keyring || wrong_users || keys::is_problem(error) {
         Exit::Problems

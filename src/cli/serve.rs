@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -12,19 +12,22 @@ use tokio::sync::watch;
 use super::auth::{self, Lookups};
 use super::heartbeat::Heartbeat;
 use super::keys::fleet::Held;
-use super::reload::{Watched, reload};
+use super::reload::{Places, Watched, reload};
 use super::{Exit, Negotiation, ServeArgs, block_on};
+use crate::admin::{self, Reload, Sources};
 use crate::metrics::Metrics;
 use crate::net;
 use crate::net::tls::{self, ClientSettings, Pair, Tls, UpstreamSettings};
 use crate::net::{Limits, Stage};
-use crate::policy::Policy;
 
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
-    let policy = Policy::load(&args.policy)?;
-    let mut watched = Watched::new(args, &policy);
-    let keys = Arc::new(watched.load()?);
+    // Before the first counter is made.
+    let recorder = args.admin.as_ref().map(|_| admin::record()).transpose().map_err(anyhow::Error::msg)?;
+    let metrics = Metrics::new();
+    let mut watched = Watched::new(args, metrics.clone());
+    let (policy, keys) = watched.load(None)?;
+    metrics.has_reloaded(SystemTime::now());
     let workers = match args.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
@@ -34,11 +37,11 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     let (auth, helpers) = auth::settings(args, &keys)?;
     let authenticates = auth.is_some();
     let watched = watched.with_users(helpers.users);
+    let (new_policy, policy) = watch::channel(Arc::new(policy));
     let (new_keys, keys) = watch::channel(keys);
-    let metrics = Metrics::new();
     let config = net::Config {
         upstream: args.upstream.clone(),
-        policy: Arc::new(policy),
+        policy: policy.clone(),
         keys: keys.clone(),
         limits: Limits {
             sessions: (args.max_sessions > 0).then_some(args.max_sessions),
@@ -59,11 +62,32 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         let (stage, stages) = watch::channel(Stage::Serving);
         let upstream_tls = tls.upstream.mode().as_str();
         tracing::info!(%address, upstream = args.upstream, upstream_tls, workers, columns = protected, authenticates, "serving");
-        let (in_use, reported) = watch::channel(Held::of(&keys.borrow()));
-        let mut heartbeat = args.database.as_ref().map(|url| Heartbeat::new(url, reported));
+        let (in_use, reported) = watch::channel(Held::of(&keys.borrow(), &policy.borrow()));
+        let (state, reloads) = watch::channel(Reload { loaded: SystemTime::now(), failed: None });
+        let (told, fleet) = watch::channel(None);
+        let told_of = match (&args.admin, recorder) {
+            (Some(address), Some(recorder)) => {
+                let sources = Sources {
+                    metrics,
+                    recorder,
+                    policy,
+                    keys,
+                    stage: stages.clone(),
+                    upstream: args.upstream.clone(),
+                    tls: tls.clone(),
+                    fleet,
+                    reloads,
+                };
+                Some((listen_for_admin(address, args.admin_exposed).await?, sources))
+            }
+            _ => None,
+        };
+        let mut heartbeat = args.database.as_ref().map(|url| Heartbeat::new(url, reported, told));
+        let places = Places { policy: new_policy, keys: new_keys, tls, in_use, state };
         tokio::select! {
             served = net::serve(listener, config, stages) => served?,
-            () = reload(hangups, &tls, watched, new_keys, in_use, &metrics) => {}
+            () = reload(hangups, watched, places) => {}
+            () = answer(told_of) => {}
             () = report(&mut heartbeat) => {}
             () = look_up(helpers.lookups) => {}
             () = stop(terminated, &stage, Duration::from_secs(args.drain_timeout)) => {}
@@ -93,6 +117,23 @@ async fn stop(mut terminated: Signal, stage: &watch::Sender<Stage>, patience: Du
     tracing::info!("stopping: sessions that are left are ended");
     stage.send_replace(Stage::Ending);
     std::future::pending().await
+}
+
+async fn listen_for_admin(address: &str, exposed: bool) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for --admin"))?;
+    let address = listener.local_addr()?;
+    admin::check_address(address, exposed)?;
+    tracing::info!(%address, "answering about this proxy by HTTP");
+    Ok(listener)
+}
+
+async fn answer(admin: Option<(TcpListener, Sources)>) {
+    match admin {
+        Some((listener, sources)) => admin::serve(listener, sources).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn report(heartbeat: &mut Option<Heartbeat>) {

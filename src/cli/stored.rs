@@ -197,9 +197,14 @@ pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<
             writeln!(out, "\nproxies")?;
         }
         for proxy in proxies {
-            let Proxy { id, host, age, keys, .. } = proxy;
+            let Proxy { id, host, age, keys, policy, .. } = proxy;
+            let policy = if policy.is_empty() { "not said" } else { &policy };
             let keys: Vec<_> = keys.iter().map(|(id, state)| format!("{id} ({state})")).collect();
-            writeln!(out, "  {id} on {host}, heard of {age} s ago, keys {}", keys.join(", "))?;
+            writeln!(
+                out,
+                "  {id} on {host}, heard of {age} s ago, policy {policy}, keys {}",
+                keys.join(", ")
+            )?;
         }
         for column in absent {
             writeln!(out, "\ncolumn {column} is not in the database, or cannot hold encrypted values")?;
@@ -236,6 +241,7 @@ fn proxy_json(proxy: &Proxy) -> serde_json::Value {
         "process": proxy.process,
         "version": proxy.version,
         "seconds_ago": proxy.age,
+        "policy": proxy.policy,
         "keys": proxy.keys,
     })
 }
@@ -325,6 +331,19 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
             lock_wait: Duration::from_millis(args.max_lock_wait.get().into()),
         };
         if work == Work::Encrypt && ground.hindered(&chosen, args, out)? {
+            return Ok(Exit::Problems);
+        }
+        if work == Work::Encrypt
+            && let Some(others) = fleet::under_another_policy(
+                &fleet::proxies(&Database::connect(&args.stored.database).await?).await?,
+                &ground.policy.digest(),
+            )
+        {
+            writeln!(
+                out,
+                "proxies that run another policy than this one would write plaintext, or not read what is encrypted:\n\
+                 {others}\ngive them this policy first: they read it again when its file changes, and at SIGHUP"
+            )?;
             return Ok(Exit::Problems);
         }
         let is_deterministic =

@@ -36,7 +36,7 @@ mod walk;
 use crate::policy::quote_ident;
 pub use choice::{ChoiceError, choose};
 pub use contexts::{Context, ContextEstimate, Mover, Promotion, all_pins, contexts, hold, keep, release};
-pub use record::Job;
+pub use record::{Job, jobs as under_way};
 pub use runner::{Estimate, Limits, Moved, Progress, Runner};
 pub use status::{ColumnStatus, Status, status};
 pub use table::{Column, Table, tables};

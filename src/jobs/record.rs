@@ -38,7 +38,10 @@ pub struct Job {
 }
 
 /// The jobs that have begun and not ended, those that were killed included.
-pub(super) async fn jobs(client: &Client) -> Result<Vec<Job>, JobError> {
+///
+/// # Errors
+/// The server refuses a query.
+pub async fn jobs(client: &Client) -> Result<Vec<Job>, JobError> {
     if !exists(client).await? {
         return Ok(Vec::new());
     }

@@ -119,14 +119,15 @@ const OPEN_FAILURES: &str = "pgseal_open_failures_total";
 const ORIGIN_DISAGREEMENTS: &str = "pgseal_origin_disagreements_total";
 const CATALOG_LOADS: &str = "pgseal_catalog_loads_total";
 const CATALOG_LOAD_FAILURES: &str = "pgseal_catalog_load_failures_total";
-const CATALOG_AGE: &str = "pgseal_catalog_age_seconds";
+/// See [`TABLE`].
+pub const CATALOG_AGE: &str = "pgseal_catalog_age_seconds";
 const TLS_HANDSHAKES: &str = "pgseal_tls_handshakes_total";
 const TLS_HANDSHAKE_FAILURES: &str = "pgseal_tls_handshake_failures_total";
 const PROTOCOL_VIOLATIONS: &str = "pgseal_protocol_violations_total";
 const KEYRING_LOADS: &str = "pgseal_keyring_loads_total";
 const RELOADS: &str = "pgseal_reloads_total";
 const RELOADED: &str = "pgseal_last_reload_timestamp_seconds";
-/// Names of gauges that their owner sets when it is asked.
+/// A gauge that its owner looks up when somebody asks, as are the following ones.
 pub const READY: &str = "pgseal_ready";
 /// See [`TABLE`].
 pub const KEYS: &str = "pgseal_keys";
@@ -299,8 +300,8 @@ impl Metrics {
         totals
     }
 
-    /// Hands to the recorder what workers count alone, and how old catalogs are.
-    pub fn publish(&self, now: Instant) {
+    /// Hands to the recorder what workers count alone.
+    pub fn publish(&self) {
         let totals = self.totals();
         for (direction, flow) in
             [("client_to_server", &totals.from_clients), ("server_to_client", &totals.from_server)]
@@ -324,9 +325,6 @@ impl Metrics {
             counter!(VERDICTS, "from" => from).absolute(verdicts);
         }
         gauge!(VERDICT_CACHE_BYTES).set(as_float(totals.verdict_bytes));
-        for (database, age) in self.catalog_ages(now) {
-            gauge!(CATALOG_AGE, "database" => database).set(age);
-        }
     }
 }
 
@@ -457,7 +455,7 @@ mod tests {
             let worker = metrics.for_worker().worker;
             worker.values("public.users.email", "01020304").sealed.add(3);
             worker.from_client.bytes.add(7);
-            metrics.publish(Instant::now());
+            metrics.publish();
         });
         let counters = kept.counters.lock().unwrap();
         let value = |name: &str| counters.get(name).map(|value| value.load(Ordering::Relaxed));

@@ -24,6 +24,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
 
 pub use self::limits::Limits;
+pub use self::relay::reaches;
 
 use self::auth::Auth;
 use self::catalogs::Catalogs;
@@ -38,8 +39,9 @@ use crate::session::Verdicts;
 pub struct Config {
     /// The server's address, `host:port`.
     pub upstream: String,
-    /// The columns to protect.
-    pub policy: Arc<Policy>,
+    /// The columns to protect. Sessions go on under a new policy from the end of their transactions on; one that
+    /// protects nothing neither follows nor is followed by another.
+    pub policy: watch::Receiver<Arc<Policy>>,
     /// The keys; new ones take the place of those before.
     pub keys: watch::Receiver<Arc<Keys>>,
     /// How many sessions, and how long they may take to begin.
@@ -82,9 +84,10 @@ struct Worker {
     shared: Arc<Shared>,
     vault: RefCell<Vault>,
     verdicts: RefCell<Verdicts>,
+    policy: RefCell<Arc<Policy>>,
     metrics: Metrics,
     stage: Cell<Stage>,
-    /// The stage has changed.
+    /// The stage or the policy has changed.
     changed: Notify,
 }
 
@@ -158,12 +161,15 @@ async fn work(
 ) {
     let mut keys = shared.config.keys.clone();
     let held = keys.borrow_and_update().clone();
+    let mut policies = shared.config.policy.clone();
+    let policy = policies.borrow_and_update().clone();
     let metrics = shared.config.metrics.for_worker();
     let vault = Vault::new(held, keyring::os_entropy()).counted_by(metrics.worker.clone());
     let worker = Rc::new(Worker {
         shared,
         vault: RefCell::new(vault),
         verdicts: RefCell::new(Verdicts::default()),
+        policy: RefCell::new(policy),
         metrics,
         stage: Cell::new(Stage::Serving),
         changed: Notify::new(),
@@ -176,6 +182,11 @@ async fn work(
             Ok(()) = keys.changed() => {
                 let held = keys.borrow_and_update().clone();
                 worker.vault.borrow_mut().use_keys(held);
+                continue;
+            }
+            Ok(()) = policies.changed() => {
+                worker.policy.replace(policies.borrow_and_update().clone());
+                worker.changed.notify_waiters();
                 continue;
             }
             _ = stage.wait_for(|stage| *stage != Stage::Serving) => None,

@@ -11,7 +11,7 @@ use tokio::time::{timeout, timeout_at};
 use super::catalogs::Subscription;
 use super::leg::Leg;
 use super::limits::Deadline;
-use super::tls::{self, UpstreamError};
+use super::tls::{self, Tls, UpstreamError};
 use super::{Stage, Worker};
 use crate::error::{ClientError, SqlState};
 use crate::session::{ClientTls, Event, ServerLink, Session, Tools};
@@ -31,7 +31,7 @@ const TLS_FIRST: u8 = 0x16;
 pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let config = &worker.shared.config;
     let mode = config.tls.client.mode();
-    let mut session = Session::new(config.policy.clone(), mode);
+    let mut session = Session::new(worker.policy.borrow().clone(), mode);
     session.set_lease(config.lease);
     if let Some(auth) = &config.auth {
         session.terminate(auth.method);
@@ -62,6 +62,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
             at_work = Instant::now();
         }
         step(&mut session, &mut client, server.as_mut(), worker);
+        session.use_policy(&worker.policy.borrow());
         if session.is_ready() {
             deadline.meet();
         }
@@ -282,6 +283,8 @@ fn step(session: &mut Session, client: &mut Leg, mut server: Option<&mut Leg>, w
     if let Some(server) = &mut server {
         session.server(&mut server.input, &mut tools);
     }
+    // A client that sends on and on is between two transactions here, if anywhere.
+    session.use_policy(&worker.policy.borrow());
     session.client(&mut client.input, &mut tools);
     let after = waiting(client, server.as_deref());
     if before != after {
@@ -298,6 +301,18 @@ fn step(session: &mut Session, client: &mut Leg, mut server: Option<&mut Leg>, w
 /// Bytes that are gone.
 fn taken(before: usize, after: usize) -> u64 {
     u64::try_from(before.saturating_sub(after)).unwrap_or_default()
+}
+
+/// Whether the server can be reached, with TLS if it is demanded; else why not.
+///
+/// # Errors
+/// The reason.
+pub async fn reaches(upstream: &str, tls: &Tls) -> Result<(), String> {
+    let reached = timeout(LINGER, async {
+        let mut socket = TcpStream::connect(upstream).await?;
+        tls.upstream.secure(&mut socket).await.map(drop)
+    });
+    reached.await.unwrap_or(Err(UpstreamError::Unanswered)).map_err(|error| error.to_string())
 }
 
 /// Connects to the server; the certificate is the one that it has shown.

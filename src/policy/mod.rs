@@ -13,8 +13,13 @@ use std::path::{Path, PathBuf};
 
 pub use name::{ColumnName, NameError, RelationName, parse_identifier, quote_ident, quote_literal};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::crypto::Mode;
 use crate::datum::TypeName;
+
+/// Bytes of a digest: enough to tell apart what people write, and short enough to read aloud.
+const DIGEST: usize = 6;
 
 /// A policy file, read and checked in itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,6 +153,38 @@ impl Policy {
         })
     }
 
+    /// What tells policies apart by what they mean: not by comments, order or places in the file.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        };
+        for (name, Table { columns, before_triggers_acknowledged, place: _ }) in &self.tables {
+            add("table");
+            add(&name.to_string());
+            add(&before_triggers_acknowledged.to_string());
+            for (name, column) in columns {
+                let Column { ty, mode, key, context, state, storage, accept_leakage: _, place: _ } = column;
+                add(name);
+                add(&type_name(ty));
+                add(&format!("{mode} {state:?} {storage:?}"));
+                add(key);
+                add(context);
+            }
+        }
+        for (name, Function { arguments, returns, place: _ }) in &self.functions {
+            add("function");
+            add(&name.to_string());
+            add(&arguments.len().to_string());
+            for column in arguments.iter().chain([returns]) {
+                add(&column.as_ref().map(ToString::to_string).unwrap_or_default());
+            }
+        }
+        let bytes = hash.finalize();
+        bytes.iter().take(DIGEST).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// What the policy says about a column.
     pub fn column(&self, name: &ColumnName) -> Option<&Column> {
         self.tables.get(&name.relation)?.columns.get(&name.column)
@@ -238,6 +275,29 @@ user_email = { type = "text", context = "public.users.email" }
         assert!(order.before_triggers_acknowledged);
         assert_eq!(order.columns.len(), 2);
         assert_eq!(policy.columns().count(), 5);
+    }
+
+    #[test]
+    fn digests_tell_what_policies_mean() {
+        let base = policy("version = 1\n[table.\"a.b\"]\nc = { type = \"text\" }").digest();
+        assert_eq!(base.len(), 12);
+        let same =
+            "version = 1\n# a comment\n\n[table.\"a.b\"]\nc = { mode = \"randomized\", type = \"text\" }";
+        assert_eq!(policy(same).digest(), base);
+        for changed in [
+            "c = { type = \"text\", mode = \"deterministic\" }",
+            "c = { type = \"varchar\" }",
+            "c = { type = \"text\", key = \"other\" }",
+            "c = { type = \"text\", storage = \"text\" }",
+            "c = { type = \"text\" }\nd = { type = \"text\" }",
+            "d = { type = \"text\" }",
+        ] {
+            assert_ne!(
+                policy(&format!("version = 1\n[table.\"a.b\"]\n{changed}")).digest(),
+                base,
+                "{changed}"
+            );
+        }
     }
 
     #[test]

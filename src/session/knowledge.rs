@@ -13,8 +13,8 @@
 //!   pipeline's implicit transaction. An error in it is the answer to the client's statement.
 
 use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -25,6 +25,7 @@ use super::refuse::in_failed_transaction;
 use super::{End, Event, Session, Step, Tools, out_of_step};
 use crate::catalog::{self, Loader, SessionFacts};
 use crate::error::{ClientError, SqlState};
+use crate::policy::Policy;
 use crate::sql::{Effects, Schema};
 use crate::wire::backend::{self, TransactionStatus};
 use crate::wire::frontend::{Bind, Execute, Formats, Parse, Target, write_bare};
@@ -67,6 +68,8 @@ pub struct SchemaVersion {
     /// When the flight that read it began.
     pub read_at: Instant,
     fingerprint: u64,
+    /// The policy that it was joined with; `None` for any.
+    policy: Option<Weak<Policy>>,
     /// A session has begun to read a newer one.
     renewing: AtomicBool,
     /// Something could not be read since somebody held a lock on it.
@@ -76,7 +79,19 @@ pub struct SchemaVersion {
 impl SchemaVersion {
     /// A schema that no flight has read, for tests and benches.
     pub fn new(schema: Arc<Schema>, read_at: Instant) -> Self {
-        Self { schema, read_at, fingerprint: 0, renewing: AtomicBool::new(false), has_gaps: false }
+        Self {
+            schema,
+            read_at,
+            fingerprint: 0,
+            policy: None,
+            renewing: AtomicBool::new(false),
+            has_gaps: false,
+        }
+    }
+
+    /// Whether it was joined with this policy.
+    fn is_under(&self, policy: &Arc<Policy>) -> bool {
+        self.policy.as_ref().is_none_or(|mine| std::ptr::eq(mine.as_ptr(), Arc::as_ptr(policy)))
     }
 }
 
@@ -177,11 +192,20 @@ impl Knowledge {
     }
 
     /// A catalog that another session has read.
-    pub(super) fn offer(&mut self, offered: &Arc<SchemaVersion>) {
+    pub(super) fn offer(&mut self, offered: &Arc<SchemaVersion>, policy: &Arc<Policy>) {
         let newer = self.schema.as_ref().is_none_or(|mine| offered.read_at > mine.read_at);
-        if newer && !self.private && !self.schema_dirty {
+        if newer && offered.is_under(policy) && !self.private && !self.schema_dirty {
             self.schema = Some(offered.clone());
         }
+    }
+
+    /// Another policy holds: what was joined with the one before is void. Between two transactions only.
+    pub(super) fn forget_schema(&mut self) {
+        self.schema = None;
+        self.private = false;
+        self.schema_dirty = false;
+        self.just_read = false;
+        self.failed = None;
     }
 
     /// True while a flight that was ended by Flush is out.
@@ -529,6 +553,7 @@ impl Session {
                         schema,
                         read_at: flight.began,
                         fingerprint,
+                        policy: Some(Arc::downgrade(&self.policy)),
                         renewing: AtomicBool::new(false),
                         has_gaps: catalog.has_gaps(),
                     });

@@ -259,8 +259,7 @@ pub struct Counted {
 }
 
 impl Session {
-    /// A session that waits for its startup packet, and may ask for TLS before. The policy is the session's for its
-    /// whole life.
+    /// A session that waits for its startup packet, and may ask for TLS before.
     pub fn new(policy: Arc<Policy>, tls: ClientTls) -> Self {
         Self {
             phase: Phase::Startup(Startup::new(tls)),
@@ -405,9 +404,25 @@ impl Session {
         !self.policy.tables.is_empty()
     }
 
+    /// Goes on under another policy, if it is between two transactions. What was prepared is analysed again before it
+    /// is next executed: if its plan would be another one, PostgreSQL's error for that tells the client to prepare it
+    /// again. False: not yet. A policy that protects nothing neither comes nor goes, for under it nothing is followed.
+    pub fn use_policy(&mut self, policy: &Arc<Policy>) -> bool {
+        if Arc::ptr_eq(&self.policy, policy) {
+            return true;
+        }
+        let is_between = self.is_idle() || (self.is_protecting() && !self.is_ready());
+        if policy.tables.is_empty() || !is_between {
+            return false;
+        }
+        self.policy = policy.clone();
+        self.knowledge.forget_schema();
+        true
+    }
+
     /// A catalog that another session of the same database has read.
     pub fn offer(&mut self, schema: &Arc<SchemaVersion>) {
-        self.knowledge.offer(schema);
+        self.knowledge.offer(schema, &self.policy);
     }
 
     /// The server cannot be reached, or the shell has another reason to end the session.

@@ -118,7 +118,6 @@ impl Session {
             taken += head.total;
             rows += 1;
         }
-        drop(values);
         self.counted.server += rows;
         input.advance(taken);
         match result {

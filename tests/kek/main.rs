@@ -230,7 +230,9 @@ fn a_proxy_goes_on_while_its_provider_is_down_and_takes_the_keyring_when_it_is_b
     keys(&["rewrap", "--kek", "vault-transit:app"]);
     keys(&["rewrap", "--finish"]);
     fs::remove_file(proxy.folder().join("keyring/kek")).unwrap();
-    wait_until("the keyring is read again", || logged("the keyring was read again") > 0 && vault.asked() > 2);
+    wait_until("the keyring is read again", || {
+        logged("keyring and certificates were read again") > 0 && vault.asked() > 2
+    });
     // Vault is never asked for a statement.
     std::thread::sleep(Duration::from_secs(3));
     let asked = vault.asked();
@@ -240,7 +242,7 @@ fn a_proxy_goes_on_while_its_provider_is_down_and_takes_the_keyring_when_it_is_b
     assert_eq!(vault.asked(), asked);
 
     vault.be_slow(true);
-    let read = logged("the keyring was read again");
+    let read = logged("keyring and certificates were read again");
     proxy.process().signal("HUP");
     // Sessions, old and new, do not wait while Vault keeps its asker waiting.
     for id in 100..110 {
@@ -250,12 +252,12 @@ fn a_proxy_goes_on_while_its_provider_is_down_and_takes_the_keyring_when_it_is_b
         assert!(start.elapsed() < Duration::from_secs(2));
         std::thread::sleep(Duration::from_millis(100));
     }
-    wait_until("the failure is logged", || logged("the keyring was not read again") > 0);
+    wait_until("the failure is logged", || logged("keyring and certificates were not read again") > 0);
     assert!(logged("no answer within 5 seconds") > 0);
     assert_eq!(client.value("SELECT note FROM users WHERE id = 105").as_deref(), Some("meanwhile"));
     // Nobody has to tell it that Vault is back.
     vault.be_slow(false);
-    wait_until("the keyring is taken", || logged("the keyring was read again") > read);
+    wait_until("the keyring is taken", || logged("keyring and certificates were read again") > read);
     assert_eq!(client.value("SELECT note FROM users WHERE id = 1").as_deref(), Some("one"));
 }
 

@@ -8,6 +8,7 @@
     reason = "test code: a failed expectation is a failed test"
 )]
 
+mod admin;
 mod analysis;
 mod attached;
 mod auth;
@@ -26,7 +27,9 @@ mod large;
 mod leak;
 mod limits;
 mod names;
+mod page;
 mod refusal;
+mod reload;
 mod settings;
 mod startup;
 #[path = "../support/mod.rs"]

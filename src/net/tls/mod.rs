@@ -1,6 +1,6 @@
 //! TLS on both sides, each on its own: what is offered to clients, and what is demanded of the server.
 //!
-//! Files are read by [`Tls::load`] and again by [`Tls::reload`]; sessions that are open keep what they began with.
+//! Files are read by [`Tls::load`] and again by [`Tls::read`]; sessions that are open keep what they began with.
 //! No session is resumed, so each handshake verifies certificates anew.
 
 mod accept;
@@ -58,16 +58,17 @@ impl Tls {
         })
     }
 
-    /// Reads all files again: new sessions use what is in them now. If any of them is not what it has to be, all
+    /// Reads all files again. The answer, when it is called, has new sessions use what was in them; until then all
     /// stays as it was.
     ///
     /// # Errors
     /// As [`Tls::load`].
-    pub fn reload(&self) -> Result<(), TlsError> {
+    pub fn read(&self) -> Result<impl FnOnce() + use<'_>, TlsError> {
         let (client, upstream) = (self.client.read()?, self.upstream.read()?);
-        self.client.replace(client);
-        self.upstream.replace(upstream);
-        Ok(())
+        Ok(|| {
+            self.client.replace(client);
+            self.upstream.replace(upstream);
+        })
     }
 }
 

@@ -128,7 +128,6 @@ impl Session {
         let Some(stream) = &mut self.copy else { return };
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
         let pushed = stream.push(data, last, &mut values, &mut self.to_server);
-        drop(values);
         if let Err(error) = pushed {
             let refused = Refused { reason: "value", hint: error.hint.as_deref(), ..Refused::default() };
             tools.metrics.refused(refused);
@@ -167,7 +166,6 @@ impl Session {
         debug_assert_eq!(stream.copy().direction, Direction::Out);
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
         let pushed = stream.push(data, last, &mut values, &mut self.to_client);
-        drop(values);
         match pushed {
             Ok(()) => Ok(()),
             Err(error) => {

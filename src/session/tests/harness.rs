@@ -39,7 +39,7 @@ pub(super) struct Peers {
     verdicts: Verdicts,
     metrics: Metrics,
     pub(super) now: Instant,
-    policy: Arc<Policy>,
+    pub(super) policy: Arc<Policy>,
     client_input: BytesMut,
     server_input: BytesMut,
     /// Bytes that are fed at a time.

@@ -1,6 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::harness::*;
+use crate::policy::Policy;
 use crate::session::LEASE;
 use crate::wire::frontend::Target;
 
@@ -264,4 +266,75 @@ fn in_a_block_the_catalog_is_read_in_a_subtransaction_that_is_rolled_back() {
     p.server(&[bare(b'3'), error("3B001", &[]), ready('E')].concat());
     assert_eq!(p.sent(), ["Query ! refused by pgseal"]);
     assert!(p.told().is_empty());
+}
+
+/// The fixture's policy without one of its tables, and the same with it.
+fn without_users() -> String {
+    POLICY.replace("public.users", "public.others")
+}
+
+#[test]
+fn another_policy_holds_from_the_end_of_the_transaction_on() {
+    let mut p = Peers::ready(usize::MAX, &without_users());
+    let next = Arc::new(Policy::parse(POLICY, "test").unwrap());
+    p.client(&query("select v from plain"));
+    assert!(!p.session.use_policy(&next), "its answer is due");
+    p.server(&[columns(&[("v", PLAIN, 2, 25)]), complete("SELECT 0"), ready('I')].concat());
+    p.client(&query("begin"));
+    p.server(&[complete("BEGIN"), ready('T')].concat());
+    assert!(!p.session.use_policy(&next), "a transaction is open");
+    p.client(&query("insert into users(email) values ('in the clear')"));
+    assert_eq!(p.sent().last().unwrap(), "Query insert into users(email) values ('in the clear')");
+    p.server(&[complete("INSERT 0 1"), ready('T')].concat());
+    p.client(&query("commit"));
+    p.server(&[complete("COMMIT"), ready('I')].concat());
+    p.sent_bytes();
+    assert!(p.session.use_policy(&next));
+    assert!(p.session.use_policy(&next), "it is the same");
+    // What was joined with the policy before is void, and a catalog that is joined with another is not taken.
+    p.answering = false;
+    p.client(&query("insert into users(email) values ('canary')"));
+    let flight = p.sent_bytes();
+    assert!(!flight.is_empty() && !String::from_utf8_lossy(&flight).contains("canary"));
+    assert!(p.session.is_stalled());
+}
+
+#[test]
+fn what_was_prepared_under_another_policy_is_analysed_again() {
+    let mut p = Peers::ready(usize::MAX, &without_users());
+    for (name, text) in [("a", "insert into users(email) values ($1)"), ("b", "select v from plain")] {
+        p.client(&[parse(name, text, &[]), bare(b'S')].concat());
+        p.server(&[bare(b'1'), ready('I')].concat());
+    }
+    p.client(&query("prepare c(text) as insert into users(email) values ($1)"));
+    p.server(&[complete("PREPARE"), ready('I')].concat());
+    p.sent_bytes();
+    p.told_bytes();
+    p.policy = Arc::new(Policy::parse(POLICY, "test").unwrap());
+    let policy = p.policy.clone();
+    assert!(p.session.use_policy(&policy));
+    p.offer();
+    p.client(&[bind("", "a", &[Some(b"canary")]), execute("", 0), bare(b'S')].concat());
+    let sent = p.sent_bytes();
+    assert!(!String::from_utf8_lossy(&sent).contains("canary"), "{sent:?}");
+    p.server(&[error("26000", &[]), ready('I')].concat());
+    let told = p.told();
+    assert!(told[0].contains("cached plan must not change result type"), "{told:?}");
+    p.client(&query("execute c('canary')"));
+    let sent = p.sent_bytes();
+    assert!(!String::from_utf8_lossy(&sent).contains("canary"), "{sent:?}");
+    p.server(&[error("42601", &[]), ready('I')].concat());
+    p.told();
+    // What means the same goes on.
+    p.client(&[bind("", "b", &[]), execute("", 0), bare(b'S')].concat());
+    assert!(p.sent()[0].starts_with("Bind"));
+}
+
+#[test]
+fn a_policy_that_protects_nothing_neither_comes_nor_goes() {
+    let (none, some) = ("version = 1", POLICY);
+    for (from, to) in [(none, some), (some, none)] {
+        let mut p = Peers::ready(usize::MAX, from);
+        assert!(!p.session.use_policy(&Arc::new(Policy::parse(to, "test").unwrap())));
+    }
 }

@@ -246,7 +246,6 @@ fn certificates_are_read_again_and_sessions_go_on() {
     let mut old = connect();
     // The files are replaced.
     ours.server("proxy");
-    assert_eq!(connect().certificate(), old.certificate(), "nothing has been read again yet");
     signal("certificates were read again", 1);
     let mut new = connect();
     assert_ne!(new.certificate(), old.certificate());
