@@ -29,6 +29,7 @@ email = { type = "text", context = "public.people.email" }
 [table."public.visits"]
 email = { type = "text", context = "public.people.email" }
 other = { type = "text", context = "public.people.email" }
+by = { type = "text", context = "public.people.email" }
 [table."public.words"]
 word = { type = "varchar(20)" }
 "#;
@@ -36,7 +37,7 @@ word = { type = "varchar(20)" }
 const SCHEMA: &str = "
 CREATE TABLE people (id int PRIMARY KEY, email bytea UNIQUE, code bytea, note bytea, n int NOT NULL DEFAULT 0);
 CREATE TABLE logins (id int PRIMARY KEY, email bytea REFERENCES people (email), at int);
-CREATE TABLE visits (email bytea, other bytea, n int);
+CREATE TABLE visits (email bytea, other bytea, n int, by bytea);
 CREATE INDEX ON visits (email);
 CREATE TABLE words (id serial PRIMARY KEY, word text);
 CREATE VIEW known AS SELECT p.id, p.email, l.at FROM people p LEFT JOIN logins l ON l.email = p.email;
@@ -138,9 +139,12 @@ fn fill(client: &mut RawClient) {
 }
 
 /// Statements whose answers do not depend on how far a move is.
-const READS: [&str; 12] = [
+const READS: [&str; 15] = [
     "SELECT id, email, code, note FROM people ORDER BY id",
     "SELECT id FROM people WHERE email = 'p7@x'",
+    "SELECT id FROM people WHERE email = ALL('{p7@x}')",
+    "SELECT count(*) FROM people WHERE email <> ANY('{p7@x,p8@x}')",
+    "SELECT CASE WHEN id > 1 THEN email ELSE 'hidden' END FROM people WHERE id < 4 ORDER BY id",
     "SELECT id FROM people WHERE email IN ('p7@x', 'p8@x', 'nobody') ORDER BY id",
     "SELECT count(*) FROM people WHERE email <> 'p7@x'",
     "SELECT id FROM people WHERE email = ANY('{p1@x,p2@x,none}') ORDER BY id",
@@ -173,6 +177,12 @@ fn values_move_and_every_statement_reads_as_before_in_each_phase() {
     let mut job = Some(job);
     while job.as_mut().unwrap().try_wait().unwrap().is_none() {
         assert_eq!(reads(&mut client), before, "while values move");
+        let named = client.run(
+            "SELECT CASE WHEN id > 1 THEN email ELSE 'hidden' END, 'x' FROM people WHERE email = 'p1@x'",
+        );
+        let names: Vec<_> = named[0].fields().into_iter().map(|field| field.name).collect();
+        assert_eq!(names, ["case", "?column?"]);
+        client.run(&format!("UPDATE visits SET by = 'p{looks}@x' WHERE n = 5"));
         looks += 1;
         let phase = direct.rows("SELECT phase FROM pgseal.pin WHERE phase = 'moving'");
         moving += usize::from(!phase.is_empty());

@@ -106,7 +106,7 @@ fn array_literal(
     let ty = if oid == BYTEA { "bytea" } else { "text" };
     let array = format!("('{text}'::pg_catalog.{ty}[])");
     match usage.class.moving() {
-        Some(pin) => out.push_str(&each_of(usage.place, pin.number, &array)),
+        Some(pin) => out.push_str(&each_of(usage.place, pin.number, &array, usage.class.storage)),
         None => out.push_str(&array),
     }
     Ok(())

@@ -82,7 +82,8 @@ pub(super) fn make(context: &Context, pin: &Pin) -> String {
 fn trigger(table: &Table, pin: &Pin, index: usize) -> String {
     let n = pin.number;
     let column = |column: &crate::jobs::Column| {
-        let name = quote_ident(&column.name);
+        // Always in quotes: PL/pgSQL has reserved words of its own (`by`).
+        let name = format!("\"{}\"", column.name.replace('"', "\"\""));
         format!(
             "IF NEW.{name} IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.{name} IS DISTINCT FROM OLD.{name}) THEN
                NEW.{name} := pgseal.stored_{n}(NEW.{name});

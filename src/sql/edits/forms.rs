@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Constants;
-use crate::catalog::Class;
+use super::{Constants, storage_type};
+use crate::catalog::{Class, Storage};
 use crate::sql::analysis::{Analyzer, Constant, ConstantKind};
 use crate::sql::types::Ty;
 use crate::sql::{Edit, Parameter, Place, Replacement, Use};
@@ -16,7 +16,8 @@ use crate::sql::{Edit, Parameter, Place, Replacement, Use};
 pub fn one_of(place: Place, pin: u32, old: &str, new: &str) -> String {
     match place {
         // In a subquery it is looked up once.
-        Place::Alone => format!("(SELECT pgseal.form_{pin}({old}, {new}))"),
+        // (A CASE has the least say in the name of a result column.)
+        Place::Alone => format!("(SELECT CASE WHEN true THEN pgseal.form_{pin}({old}, {new}) END)"),
         Place::Any => format!("ANY (ARRAY[{old}, {new}])"),
         Place::All => format!("ALL (ARRAY[{old}, {new}])"),
         Place::Listed => format!("{old}, {new}"),
@@ -25,11 +26,12 @@ pub fn one_of(place: Place, pin: u32, old: &str, new: &str) -> String {
 }
 
 /// The text for an array in which each element has both its forms, one behind the other.
-pub fn each_of(place: Place, pin: u32, forms: &str) -> String {
+pub fn each_of(place: Place, pin: u32, forms: &str, storage: Storage) -> String {
     match place {
         Place::Argument => forms.to_owned(),
         Place::Alone | Place::Any | Place::All | Place::Listed => {
-            format!("(SELECT pgseal.forms_{pin}({forms}))")
+            // With the cast it is an array behind ANY and ALL too, and no subquery.
+            format!("(SELECT pgseal.forms_{pin}({forms}))::{}[]", storage_type(storage))
         }
     }
 }
@@ -50,7 +52,7 @@ impl Analyzer<'_> {
         let replacement = match (constant.kind, is_array) {
             (ConstantKind::Parameter(number), _) => {
                 let text = match is_array {
-                    true => each_of(usage.place, pin.number, &format!("${number}")),
+                    true => each_of(usage.place, pin.number, &format!("${number}"), usage.class.storage),
                     false => {
                         let form = |which| format!("(${number})[{which}]");
                         one_of(usage.place, pin.number, &form(1), &form(2))
