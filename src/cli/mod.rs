@@ -11,6 +11,7 @@ mod heartbeat;
 pub mod init;
 mod keys;
 mod logging;
+mod open;
 mod reload;
 mod serve;
 mod stored;
@@ -101,6 +102,7 @@ enum Command {
     /// Make stored values plaintext again, while the application goes on
     Decrypt(stored::MoveArgs),
     Verify(stored::VerifyArgs),
+    Open(open::OpenArgs),
 }
 
 /// Make a keyring with one active data key named `default`, or propose a policy
@@ -443,6 +445,7 @@ pub fn main() -> ExitCode {
         Command::Encrypt(args) => stored::moved(Work::Encrypt, &args, &mut out),
         Command::Decrypt(args) => stored::moved(Work::Decrypt, &args, &mut out),
         Command::Verify(args) => stored::verify(&args, &mut out),
+        Command::Open(args) => open::run(&args, &mut out),
     };
     let exit = exit.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "pgseal: {error:#}");

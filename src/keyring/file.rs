@@ -161,8 +161,17 @@ impl Keyring {
     /// # Errors
     /// A key-encryption key cannot be had, or a key does not unwrap or has another id than the file says.
     pub fn unlock(&self, path: &Path, keks: &mut Keks) -> Result<Keys, KeyringError> {
+        self.unlock_with(path, keks, false)
+    }
+
+    /// The same, with the archived keys too if that is wanted.
+    ///
+    /// # Errors
+    /// As [`Keyring::unlock`].
+    pub fn unlock_with(&self, path: &Path, keks: &mut Keks, archived: bool) -> Result<Keys, KeyringError> {
         let folder = folder_of(path);
-        let (loaded, absent): (Vec<_>, Vec<_>) = self.keys.iter().partition(|key| key.state.is_loaded());
+        let is_wanted = |key: &&Entry| key.state.is_loaded() || (archived && key.state == State::Archived);
+        let (loaded, absent): (Vec<_>, Vec<_>) = self.keys.iter().partition(is_wanted);
         let loaded = loaded.into_iter().map(|entry| {
             let secret = keks.unwrap(entry, &folder)?;
             Ok(DataKey::new(entry.name.clone(), entry.version, entry.state, secret))

@@ -58,7 +58,7 @@ pub struct DataKey {
     pub name: String,
     /// Its ordinal: `NAME@1` is the first version.
     pub version: u32,
-    /// Staged, active or retiring.
+    /// Staged, active or retiring; archived only where that was asked for.
     pub state: State,
     id: KeyId,
     secret: Secret<32>,

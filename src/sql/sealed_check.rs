@@ -39,7 +39,7 @@ pub(super) fn constraint(column: &str, mode: Mode, storage: Storage, taken: &[St
 }
 
 /// Whether a CHECK of the catalog, by its name and expression, is one of these.
-pub(super) fn is_ours(name: &str, expression: &str) -> bool {
+pub(crate) fn is_ours(name: &str, expression: &str) -> bool {
     const READS: [&str; 2] = ["= '\\xe51", "'pgs1.5R"];
     name.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with(SUFFIX)
         && expression.contains("substr(")
