@@ -47,6 +47,8 @@ impl SqlState {
     pub const BAD_COPY_FILE_FORMAT: Self = Self(*b"22P04");
     /// 22P05, a character that the type cannot hold.
     pub const UNTRANSLATABLE_CHARACTER: Self = Self(*b"22P05");
+    /// 25P03, a transaction in which nothing has happened for too long.
+    pub const IDLE_IN_TRANSACTION_TIMEOUT: Self = Self(*b"25P03");
     /// 25P02, the transaction has failed and waits for its end.
     pub const IN_FAILED_TRANSACTION: Self = Self(*b"25P02");
     /// 26000, no prepared statement of that name.
@@ -81,6 +83,8 @@ impl SqlState {
     pub const QUERY_CANCELED: Self = Self(*b"57014");
     /// 57P01, the proxy is being shut down.
     pub const ADMIN_SHUTDOWN: Self = Self(*b"57P01");
+    /// 57P05, a session in which nothing has happened for too long.
+    pub const IDLE_SESSION_TIMEOUT: Self = Self(*b"57P05");
     /// XX000, a fault of the proxy itself.
     pub const INTERNAL: Self = Self(*b"XX000");
     /// XX001, a sealed value that cannot be opened.

@@ -30,7 +30,7 @@ use self::history::History;
 use crate::jobs::Job;
 use crate::keyring::Keys;
 use crate::metrics::Metrics;
-use crate::net::{self, Stage, tls::Tls};
+use crate::net::{self, Endpoint, Stage, tls::Tls};
 use crate::policy::Policy;
 
 /// Connections at a time. One too many is closed at once.
@@ -50,8 +50,8 @@ pub struct Sources {
     pub keys: watch::Receiver<Arc<Keys>>,
     /// Whether the proxy is about to end.
     pub stage: watch::Receiver<Stage>,
-    /// The server's address.
-    pub upstream: String,
+    /// The server's addresses.
+    pub upstream: Vec<Endpoint>,
     /// How to talk to it.
     pub tls: Arc<Tls>,
     /// What the database tells of proxies and jobs; `None` if the proxy does not look.

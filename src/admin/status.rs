@@ -46,7 +46,7 @@ impl Admin {
         let status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.started.elapsed().as_secs(),
-            "upstream": sources.upstream,
+            "upstream": sources.upstream.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             "stage": stage(*sources.stage.borrow()),
             "ready": hindrances.is_empty(),
             "hindrances": hindrances,

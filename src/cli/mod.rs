@@ -164,12 +164,23 @@ The server has to speak TLS and to show a certificate for its host, unless it is
   --upstream-ca ca.crt         its certificate is from this authority, or is this one
   --upstream-tls disable       no TLS; for a network in which nobody else can listen")]
 pub struct ServeArgs {
-    /// Where to listen for clients: ADDRESS:PORT.
-    #[arg(long, value_name = "ADDR", env = "PGSEAL_LISTEN", default_value = "127.0.0.1:6432")]
-    pub listen: String,
-    /// The PostgreSQL server.
-    #[arg(long, value_name = "HOST:PORT", env = "PGSEAL_UPSTREAM")]
-    pub upstream: String,
+    /// Where to listen for clients: ADDRESS:PORT, or unix:/FOLDER for a socket `.s.PGSQL.6432` in it (unix:/FOLDER:PORT
+    /// for another number). Several with commas between them.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "PGSEAL_LISTEN",
+        default_value = "127.0.0.1:6432",
+        value_delimiter = ','
+    )]
+    pub listen: Vec<String>,
+    /// Permissions of Unix sockets that are listened on, as octal digits.
+    #[arg(long, value_name = "MODE", env = "PGSEAL_LISTEN_PERMISSIONS", default_value = "0777", value_parser = octal)]
+    pub listen_permissions: u32,
+    /// The PostgreSQL server; or the folder of its Unix socket, as /FOLDER or /FOLDER:PORT. Several with commas between
+    /// them are tried in order.
+    #[arg(long, value_name = "HOST:PORT", env = "PGSEAL_UPSTREAM", value_delimiter = ',', required = true)]
+    pub upstream: Vec<String>,
     /// The policy file: which columns are encrypted, and how.
     #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
     pub policy: PathBuf,
@@ -240,6 +251,20 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", env = "PGSEAL_CATALOG_LEASE", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=30))]
     pub catalog_lease: u64,
+    /// Seconds that connecting to one address of the server may take.
+    #[arg(long, value_name = "SECONDS", env = "PGSEAL_CONNECT_TIMEOUT", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub connect_timeout: u64,
+    /// Seconds between two transactions after which a silent client is disconnected (57P05); 0 for never.
+    #[arg(long, value_name = "SECONDS", env = "PGSEAL_IDLE_SESSION_TIMEOUT", default_value_t = 0)]
+    pub idle_session_timeout: u64,
+    /// The same in a transaction (25P03).
+    #[arg(long, value_name = "SECONDS", env = "PGSEAL_IDLE_IN_TRANSACTION_TIMEOUT", default_value_t = 0)]
+    pub idle_in_transaction_timeout: u64,
+    /// The longest message, in bytes, that a client may send once it has been let in; by default PostgreSQL's own limit.
+    #[arg(long, value_name = "BYTES", env = "PGSEAL_MAX_MESSAGE_SIZE", default_value_t = 1 << 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(10_000..=1 << 30))]
+    pub max_message_size: u64,
     /// Seconds that sessions may take to finish their transactions after SIGTERM.
     #[arg(long, value_name = "SECONDS", env = "PGSEAL_DRAIN_TIMEOUT", default_value_t = 25)]
     pub drain_timeout: u64,
@@ -262,6 +287,14 @@ pub struct ServeArgs {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongFlags(&'static str);
+
+/// Permissions as chmod takes them.
+fn octal(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| "three octal digits, such as 0770".to_owned())
+}
 
 /// Who authenticates clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

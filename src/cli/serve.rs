@@ -13,12 +13,12 @@ use super::auth::{self, Lookups};
 use super::heartbeat::Heartbeat;
 use super::keys::fleet::Held;
 use super::reload::{Places, Watched, reload};
-use super::{Exit, Negotiation, ServeArgs, block_on};
+use super::{Exit, Negotiation, ServeArgs, TlsMode, WrongFlags, block_on};
 use crate::admin::{self, Reload, Sources};
 use crate::metrics::Metrics;
 use crate::net;
 use crate::net::tls::{self, ClientSettings, Pair, Tls, UpstreamSettings};
-use crate::net::{Limits, Stage};
+use crate::net::{Endpoint, Limits, Listener, Stage};
 
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
@@ -32,6 +32,12 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
+    if args.tls == TlsMode::Mutual && args.listen.iter().any(|text| text.starts_with("unix:")) {
+        return Err(WrongFlags(
+            "--tls mutual cannot be had over Unix sockets: nobody shows a certificate there",
+        )
+        .into());
+    }
     let protected = policy.columns().count();
     let tls = Arc::new(Tls::load(tls_settings(args))?);
     let (auth, helpers) = auth::settings(args, &keys)?;
@@ -40,12 +46,16 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     let (new_policy, policy) = watch::channel(Arc::new(policy));
     let (new_keys, keys) = watch::channel(keys);
     let config = net::Config {
-        upstream: args.upstream.clone(),
+        upstream: addresses(args),
         policy: policy.clone(),
         keys: keys.clone(),
         limits: Limits {
             sessions: (args.max_sessions > 0).then_some(args.max_sessions),
             authentication: Duration::from_secs(args.authentication_timeout),
+            connect: Duration::from_secs(args.connect_timeout),
+            idle_session: seconds(args.idle_session_timeout),
+            idle_in_transaction: seconds(args.idle_in_transaction_timeout),
+            message: usize::try_from(args.max_message_size).unwrap_or(usize::MAX),
         },
         lease: Duration::from_secs(args.catalog_lease),
         tls: tls.clone(),
@@ -54,14 +64,24 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         metrics: metrics.clone(),
     };
     block_on(async {
-        let listener = TcpListener::bind(&args.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", args.listen))?;
-        let address = listener.local_addr()?;
+        let mut listeners = Vec::new();
+        for text in &args.listen {
+            let listener = Listener::bind(&Endpoint::to_listen(text), args.listen_permissions).await;
+            listeners.push(listener.with_context(|| format!("cannot listen on {text}"))?);
+        }
+        let address = listeners.iter().map(Listener::address).collect::<Vec<_>>().join(",");
         let (hangups, terminated) = (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
         let (stage, stages) = watch::channel(Stage::Serving);
         let upstream_tls = tls.upstream.mode().as_str();
-        tracing::info!(%address, upstream = args.upstream, upstream_tls, workers, columns = protected, authenticates, "serving");
+        tracing::info!(
+            address,
+            upstream = args.upstream.join(","),
+            upstream_tls,
+            workers,
+            columns = protected,
+            authenticates,
+            "serving"
+        );
         let (in_use, reported) = watch::channel(Held::of(&keys.borrow(), &policy.borrow()));
         let (state, reloads) = watch::channel(Reload { loaded: SystemTime::now(), failed: None });
         let (told, fleet) = watch::channel(None);
@@ -73,7 +93,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
                     policy,
                     keys,
                     stage: stages.clone(),
-                    upstream: args.upstream.clone(),
+                    upstream: addresses(args),
                     tls: tls.clone(),
                     fleet,
                     reloads,
@@ -85,7 +105,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         let mut heartbeat = args.database.as_ref().map(|url| Heartbeat::new(url, reported, told));
         let places = Places { policy: new_policy, keys: new_keys, tls, in_use, state };
         tokio::select! {
-            served = net::serve(listener, config, stages) => served?,
+            served = net::serve(listeners, config, stages) => served?,
             () = reload(hangups, watched, places) => {}
             () = answer(told_of) => {}
             () = report(&mut heartbeat) => {}
@@ -150,6 +170,15 @@ async fn look_up(lookups: Option<Lookups>) {
     std::future::pending().await
 }
 
+fn addresses(args: &ServeArgs) -> Vec<Endpoint> {
+    args.upstream.iter().map(|text| Endpoint::of_server(text)).collect()
+}
+
+/// None of them are for ever.
+fn seconds(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
 fn tls_settings(args: &ServeArgs) -> tls::Settings {
     let pair = |certificate: &Option<PathBuf>, key: &Option<PathBuf>| {
         Some(Pair { certificate: certificate.clone()?, key: key.clone()? })
@@ -160,7 +189,7 @@ fn tls_settings(args: &ServeArgs) -> tls::Settings {
         authorities: args.tls_client_ca.clone(),
     };
     let upstream = UpstreamSettings {
-        address: args.upstream.clone(),
+        addresses: addresses(args),
         mode: args.upstream_tls.map(Into::into),
         authorities: args.upstream_ca.clone(),
         identity: pair(&args.upstream_cert, &args.upstream_key),

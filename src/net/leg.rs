@@ -1,29 +1,20 @@
 //! One side's socket, with TLS over it or without.
 
 use std::io::{self, BufRead as _, IoSlice, Write};
-use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
-use rustix::net::sockopt;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use super::socket::{Reader, Socket, Writer};
 use crate::session::HIGH_WATER;
 
 /// The least and the most room that is made for one read. An idle session holds the least of it, twice.
 const MIN_ROOM: usize = 4 * 1024;
 const MAX_ROOM: usize = 64 * 1024;
 
-/// A peer that has been silent for this long is asked for a sign of life, so often, and given up after so many. Two
-/// minutes in all: the system's own two hours outlast what firewalls remember.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_COUNT: u32 = 6;
-
 /// A socket with what was read from it and not yet taken.
 pub(super) struct Leg {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     /// What the peer has said, decrypted.
     pub(super) input: BytesMut,
     /// False once the peer has closed.
@@ -41,16 +32,14 @@ struct Channel {
 
 /// The reading half of a leg. The other is there to wait until the socket takes more.
 pub(super) struct Reading<'a> {
-    socket: ReadHalf<'a>,
+    socket: Reader<'a>,
     tls: Option<&'a mut Channel>,
     input: &'a mut BytesMut,
 }
 
 impl Leg {
-    pub(super) fn new(socket: TcpStream) -> Self {
-        // Without it small replies wait for an acknowledgement; a socket that refuses is only slower.
-        let _ = socket.set_nodelay(true);
-        keep_alive(&socket);
+    pub(super) fn new(socket: Socket) -> Self {
+        socket.prepare();
         Self { socket, input: BytesMut::new(), open: true, tls: None, room: MIN_ROOM }
     }
 
@@ -75,7 +64,7 @@ impl Leg {
     }
 
     /// Both halves, to wait for at the same time.
-    pub(super) fn split(&mut self) -> (Reading<'_>, WriteHalf<'_>) {
+    pub(super) fn split(&mut self) -> (Reading<'_>, Writer<'_>) {
         let (socket, writing) = self.socket.split();
         (Reading { socket, tls: self.tls.as_deref_mut(), input: &mut self.input }, writing)
     }
@@ -172,7 +161,7 @@ impl Channel {
     }
 
     /// Encrypts and sends from the front of `out` what the socket takes now. True: nothing is left to send.
-    fn write(&mut self, socket: &TcpStream, out: &mut BytesMut) -> io::Result<bool> {
+    fn write(&mut self, socket: &Socket, out: &mut BytesMut) -> io::Result<bool> {
         loop {
             while self.connection.wants_write() {
                 match self.connection.write_tls(&mut Ready(socket)) {
@@ -191,16 +180,7 @@ impl Channel {
     }
 }
 
-/// Has the system find out that a peer is gone without a word: its machine, or the network between. A system that
-/// will not is as it was.
-fn keep_alive(socket: &TcpStream) {
-    let _ = sockopt::set_socket_keepalive(socket, true);
-    let _ = sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE);
-    let _ = sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL);
-    let _ = sockopt::set_tcp_keepcnt(socket, KEEPALIVE_COUNT);
-}
-
-fn write_plain(socket: &TcpStream, out: &mut BytesMut) -> io::Result<bool> {
+fn write_plain(socket: &Socket, out: &mut BytesMut) -> io::Result<bool> {
     while !out.is_empty() {
         match socket.try_write(out) {
             Ok(n) => out.advance(n),
@@ -212,7 +192,7 @@ fn write_plain(socket: &TcpStream, out: &mut BytesMut) -> io::Result<bool> {
 }
 
 /// A socket that takes what it can take now.
-struct Ready<'a>(&'a TcpStream);
+struct Ready<'a>(&'a Socket);
 
 impl Write for Ready<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::error::{ClientError, SqlState};
+use crate::session::Rest;
+
 /// What sessions may take of the proxy.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -13,6 +16,14 @@ pub struct Limits {
     pub sessions: Option<usize>,
     /// From a client's connection until it has been let in.
     pub authentication: Duration,
+    /// For connecting to one address of the server.
+    pub connect: Duration,
+    /// Between two transactions, until the client's next message; `None` for ever.
+    pub idle_session: Option<Duration>,
+    /// In a transaction, until the client's next message.
+    pub idle_in_transaction: Option<Duration>,
+    /// Bytes of a client's message, once it has been let in.
+    pub message: usize,
 }
 
 /// The places of sessions that may be taken.
@@ -62,6 +73,44 @@ impl Deadline {
         match &mut self.sleep {
             Some(sleep) => sleep.await,
             None => std::future::pending().await,
+        }
+    }
+}
+
+/// How long a client has been silent.
+#[derive(Default)]
+pub(super) struct Silence(Option<(Rest, Instant)>);
+
+impl Silence {
+    /// Notes how the session stands now.
+    pub(super) fn note(&mut self, rest: Option<Rest>, limits: &Limits) {
+        let limit = |rest| match rest {
+            Rest::Session => limits.idle_session,
+            Rest::Transaction => limits.idle_in_transaction,
+        };
+        if self.0.map(|(rest, _)| rest) != rest {
+            self.0 = rest.and_then(|rest| Some((rest, Instant::now() + limit(rest)?)));
+        }
+    }
+
+    /// True if it may not last for ever.
+    pub(super) fn is_limited(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Done when it has lasted too long, with what a client is told.
+    pub(super) async fn passed(&self) -> ClientError {
+        let Some((rest, until)) = self.0 else { return std::future::pending().await };
+        sleep_until(until).await;
+        match rest {
+            Rest::Session => ClientError::fatal(
+                SqlState::IDLE_SESSION_TIMEOUT,
+                "terminating connection due to idle-session timeout",
+            ),
+            Rest::Transaction => ClientError::fatal(
+                SqlState::IDLE_IN_TRANSACTION_TIMEOUT,
+                "terminating connection due to idle-in-transaction timeout",
+            ),
         }
     }
 }

@@ -6,29 +6,34 @@
 
 pub mod auth;
 mod catalogs;
+mod endpoint;
 mod leg;
 mod limits;
 mod relay;
+mod socket;
 pub mod tls;
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
 
+pub use self::endpoint::{Endpoint, Listener};
 pub use self::limits::Limits;
 pub use self::relay::reaches;
 
 use self::auth::Auth;
 use self::catalogs::Catalogs;
 use self::limits::Places;
+use self::socket::Accepted;
 use self::tls::Tls;
 use crate::keyring::{self, Keys, Vault};
 use crate::metrics::Metrics;
@@ -37,8 +42,8 @@ use crate::session::Verdicts;
 
 /// What a proxy serves with.
 pub struct Config {
-    /// The server's address, `host:port`.
-    pub upstream: String,
+    /// The server's addresses, tried in order.
+    pub upstream: Vec<Endpoint>,
     /// The columns to protect. Sessions go on under a new policy from the end of their transactions on; one that
     /// protects nothing neither follows nor is followed by another.
     pub policy: watch::Receiver<Arc<Policy>>,
@@ -96,7 +101,7 @@ struct Worker {
 /// # Errors
 /// A worker thread cannot be started.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     config: Config,
     mut stage: watch::Receiver<Stage>,
 ) -> io::Result<()> {
@@ -112,14 +117,11 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             _ = stage.wait_for(|stage| *stage != Stage::Serving) => break,
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listeners) => accepted,
         };
         match accepted {
-            Ok((client, _)) => {
-                let sent = client.into_std().map(|c| turn.next().map(|w| w.sessions.send(c)));
-                if let Err(error) = sent {
-                    tracing::warn!(%error, "a connection could not be handed to a worker");
-                }
+            Ok(client) => {
+                turn.next().map(|worker| worker.sessions.send(client));
             }
             // Out of descriptors, or a client that went away at once: neither is a reason to stop serving.
             Err(error) => {
@@ -128,7 +130,7 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
+    drop(listeners);
     for worker in workers {
         drop(worker.sessions);
         let joined = tokio::task::spawn_blocking(move || worker.thread.join()).await;
@@ -139,8 +141,21 @@ pub async fn serve(
     Ok(())
 }
 
+/// The next client of any listener.
+async fn accept(listeners: &[Listener]) -> io::Result<Accepted> {
+    let mut waiting: Vec<_> = listeners.iter().map(|listener| Box::pin(listener.accept())).collect();
+    poll_fn(|cx| {
+        let next = waiting.iter_mut().find_map(|accept| match accept.as_mut().poll(cx) {
+            Poll::Ready(accepted) => Some(accepted),
+            Poll::Pending => None,
+        });
+        next.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
 struct Handle {
-    sessions: mpsc::UnboundedSender<std::net::TcpStream>,
+    sessions: mpsc::UnboundedSender<Accepted>,
     thread: thread::JoinHandle<()>,
 }
 
@@ -156,7 +171,7 @@ fn start_worker(i: usize, shared: Arc<Shared>, stage: watch::Receiver<Stage>) ->
 
 async fn work(
     shared: Arc<Shared>,
-    mut incoming: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    mut incoming: mpsc::UnboundedReceiver<Accepted>,
     mut stage: watch::Receiver<Stage>,
 ) {
     let mut keys = shared.config.keys.clone();
@@ -193,7 +208,7 @@ async fn work(
             Some(_) = sessions.join_next() => continue,
         };
         let Some(client) = client else { break };
-        match TcpStream::from_std(client) {
+        match client.connect() {
             Ok(client) => {
                 let worker = worker.clone();
                 sessions.spawn_local(async move {

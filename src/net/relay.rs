@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
-use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
 
 use super::catalogs::Subscription;
 use super::leg::Leg;
-use super::limits::Deadline;
+use super::limits::{Deadline, Silence};
+use super::socket::Socket;
 use super::tls::{self, Tls, UpstreamError};
-use super::{Stage, Worker};
+use super::{Endpoint, Stage, Worker};
 use crate::error::{ClientError, SqlState};
 use crate::session::{ClientTls, Event, ServerLink, Session, Tools};
 
@@ -28,15 +28,16 @@ const LOOK: Duration = Duration::from_millis(100);
 const TLS_FIRST: u8 = 0x16;
 
 /// Runs a session to its end.
-pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
+pub(super) async fn run(client: Socket, worker: &Worker) -> io::Result<()> {
     let config = &worker.shared.config;
-    let mode = config.tls.client.mode();
+    let mode = if client.is_local() { ClientTls::Off } else { config.tls.client.mode() };
     let mut session = Session::new(worker.policy.borrow().clone(), mode);
     session.set_lease(config.lease);
+    session.limit_messages(config.limits.message);
     if let Some(auth) = &config.auth {
         session.terminate(auth.method);
     }
-    let from = client.peer_addr().ok().map(|address| address.ip());
+    let from = client.peer();
     let mut user = String::new();
     let mut client = Leg::new(client);
     let mut deadline = Deadline::after(config.limits.authentication);
@@ -49,6 +50,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
     let mut server: Option<Leg> = None;
     let mut catalog: Option<Subscription> = None;
     let mut goodbye = false;
+    let mut silence = Silence::default();
     let mut changed = std::pin::pin!(worker.changed.notified());
     // When the machine, or the socket, was last seen at work on what is due to the server.
     let mut at_work = Instant::now();
@@ -65,6 +67,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
         session.use_policy(&worker.policy.borrow());
         if session.is_ready() {
             deadline.meet();
+            silence.note(session.rest(), &config.limits);
         }
         if is_over(worker.stage.get(), &session) {
             let message = "terminating connection due to administrator command";
@@ -187,6 +190,7 @@ pub(super) async fn run(client: TcpStream, worker: &Worker) -> io::Result<()> {
             ready = to_client.writable(), if !client_written => ready?,
             ready = to_server.writable(), if !server_written => ready?,
             () = tokio::time::sleep(LOOK), if !server_written => {}
+            error = silence.passed(), if silence.is_limited() => session.fail(error),
             () = deadline.passed(), if !session.is_ready() => {
                 tracing::info!("a client was not let in in time");
                 session.fail(late());
@@ -206,9 +210,8 @@ fn is_over(stage: Stage, session: &Session) -> bool {
 }
 
 /// Whether a client begins with a TLS handshake. Its bytes are left where they are.
-async fn begins_with_tls(socket: &TcpStream) -> io::Result<bool> {
-    let mut first = [0];
-    Ok(socket.peek(&mut first).await? == 1 && first == [TLS_FIRST])
+async fn begins_with_tls(socket: &Socket) -> io::Result<bool> {
+    Ok(socket.peek().await? == Some(TLS_FIRST))
 }
 
 /// Does the TLS handshake with a client, and gives the certificate that it was shown.
@@ -303,23 +306,48 @@ fn taken(before: usize, after: usize) -> u64 {
     u64::try_from(before.saturating_sub(after)).unwrap_or_default()
 }
 
-/// Whether the server can be reached, with TLS if it is demanded; else why not.
+/// Whether one of the server's addresses can be reached, with TLS if it is demanded; else why not the last.
 ///
 /// # Errors
 /// The reason.
-pub async fn reaches(upstream: &str, tls: &Tls) -> Result<(), String> {
-    let reached = timeout(LINGER, async {
-        let mut socket = TcpStream::connect(upstream).await?;
-        tls.upstream.secure(&mut socket).await.map(drop)
-    });
-    reached.await.unwrap_or(Err(UpstreamError::Unanswered)).map_err(|error| error.to_string())
+pub async fn reaches(upstream: &[Endpoint], tls: &Tls) -> Result<(), String> {
+    let mut last = Err("there is no server".to_owned());
+    for address in upstream {
+        let reached = timeout(LINGER, async {
+            let mut socket = address.connect().await?;
+            tls.upstream.secure(&mut socket, address).await.map(drop)
+        });
+        last = reached.await.unwrap_or(Err(UpstreamError::Unanswered)).map_err(|error| error.to_string());
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
 }
 
-/// Connects to the server; the certificate is the one that it has shown.
-async fn reach(worker: &Worker) -> Result<(Leg, Option<CertificateDer<'static>>), UpstreamError> {
+/// A connection to the server, and the certificate that it has shown.
+type Reached = (Leg, Option<CertificateDer<'static>>);
+
+/// Connects to the first of the server's addresses that can be connected to.
+async fn reach(worker: &Worker) -> Result<Reached, UpstreamError> {
+    let mut last = UpstreamError::Unanswered;
+    for address in &worker.shared.config.upstream {
+        match reach_at(worker, address).await {
+            Ok(reached) => return Ok(reached),
+            Err(error) => {
+                tracing::warn!(%address, %error, "a server cannot be reached");
+                last = error;
+            }
+        }
+    }
+    Err(last)
+}
+
+async fn reach_at(worker: &Worker, address: &Endpoint) -> Result<Reached, UpstreamError> {
     let config = &worker.shared.config;
-    let mut socket = TcpStream::connect(&config.upstream).await?;
-    let secured = config.tls.upstream.secure(&mut socket).await;
+    let connected = timeout(config.limits.connect, address.connect()).await;
+    let mut socket = connected.map_err(|_| UpstreamError::Unanswered)??;
+    let secured = config.tls.upstream.secure(&mut socket, address).await;
     if config.tls.upstream.is_on() {
         config.metrics.server_handshakes.count(&secured);
     }
@@ -345,16 +373,19 @@ fn unreachable(error: &UpstreamError) -> ClientError {
     }
 }
 
-/// Passes a CancelRequest on. The server answers by closing; what comes of it the other session sees.
+/// Passes a CancelRequest on, to each of the server's addresses: any may have the session, and only that one knows the
+/// key. The server answers by closing; what comes of it the other session sees.
 async fn cancel(mut client: Leg, packet: &[u8], worker: &Worker) -> io::Result<()> {
-    match reach(worker).await {
-        Ok((mut server, _)) => {
-            server.write_all(&mut packet.into()).await?;
-            server.shut_down().await?;
-            // The client waits for our closing to know that the request has been dealt with.
-            let _ = timeout(LINGER, server.drain()).await;
+    for address in &worker.shared.config.upstream {
+        match reach_at(worker, address).await {
+            Ok((mut server, _)) => {
+                server.write_all(&mut packet.into()).await?;
+                server.shut_down().await?;
+                // The client waits for our closing to know that the request has been dealt with.
+                let _ = timeout(LINGER, server.drain()).await;
+            }
+            Err(error) => tracing::error!(%error, "the server cannot be reached to cancel a statement"),
         }
-        Err(error) => tracing::error!(%error, "the server cannot be reached to cancel a statement"),
     }
     timeout(LINGER, client.shut_down()).await.unwrap_or(Ok(()))
 }

@@ -81,6 +81,9 @@ impl Session {
     fn client_frame(&mut self, input: &mut BytesMut, tools: &mut Tools<'_>) -> Result<Step, End> {
         let broken = |e| End::Wire(Side::Client, e);
         let Some(head) = Head::peek(input, Side::Client).map_err(broken)? else { return Ok(Step::More) };
+        if head.total > self.longest_message {
+            return Err(too_long(head.total, self.longest_message).into());
+        }
         if self.queue.is_full() || (self.poison.is_some() && !self.skipping) {
             return Ok(Step::Stall);
         }
@@ -530,4 +533,10 @@ impl Session {
     pub(super) fn remember(&mut self, name: &[u8], prepared: Arc<Prepared>) -> Undo {
         Undo::Statement(Box::from(name), self.statements.insert(Box::from(name), prepared))
     }
+}
+
+fn too_long(length: usize, most: usize) -> ClientError {
+    let message = format!("a message of {length} bytes is longer than the {most} that the proxy takes");
+    ClientError::fatal(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+        .with_hint("The proxy's --max-message-size is the limit.")
 }

@@ -120,6 +120,15 @@ enum Phase {
     Ended,
 }
 
+/// What waits when a client is silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing but the session.
+    Session,
+    /// A transaction, with its locks.
+    Transaction,
+}
+
 /// Why a session ends before its time.
 #[derive(Debug)]
 enum End {
@@ -242,6 +251,7 @@ pub struct Session {
     /// How the proxy authenticates clients, if it does.
     method: Option<Method>,
     end_points: EndPoints,
+    longest_message: usize,
     /// What was taken down from the startup packet, until the server has answered it: the minor version that the
     /// server was asked for, and the options that it was not shown.
     negotiating: Option<(u16, Vec<Vec<u8>>)>,
@@ -295,6 +305,7 @@ impl Session {
             server_link: ServerLink::default(),
             method: None,
             end_points: EndPoints::default(),
+            longest_message: usize::MAX,
             negotiating: None,
             scratch: Scratch::default(),
             counted: Counted::default(),
@@ -373,14 +384,29 @@ impl Session {
     /// True between two transactions, with nothing under way. Of a session whose policy protects nothing that is not
     /// known, for nothing of it is looked at.
     pub fn is_idle(&self) -> bool {
-        self.is_ready()
+        self.rest() == Some(Rest::Session)
+    }
+
+    /// Whether the session waits for nothing but the client's next message, and whether in a transaction; as far as that
+    /// is known.
+    pub fn rest(&self) -> Option<Rest> {
+        let nothing_is_under_way = self.is_ready()
             && self.is_protecting()
-            && self.status == TransactionStatus::Idle
             && self.queue.is_empty()
             && !self.unsynced
             && !self.copying_in
             && self.from_client.left == 0
-            && self.to_server.is_empty()
+            && self.to_server.is_empty();
+        nothing_is_under_way.then_some(match self.status {
+            TransactionStatus::Idle => Rest::Session,
+            TransactionStatus::Open | TransactionStatus::Failed => Rest::Transaction,
+        })
+    }
+
+    /// From here on a client's message of more bytes ends the session. Of a session whose policy protects nothing
+    /// messages are not looked at.
+    pub fn limit_messages(&mut self, most: usize) {
+        self.longest_message = most;
     }
 
     /// The database's name, once the client has said it.

@@ -67,6 +67,51 @@ fn a_client_has_so_long_to_be_let_in() {
 }
 
 #[test]
+fn a_silent_client_is_disconnected_as_postgresql_does_it() {
+    const PROTECTING: &str = "version = 1\n[table.\"public.t\"]\nc = { type = \"text\" }\n";
+    let environment = [("PGSEAL_IDLE_SESSION_TIMEOUT", "3"), ("PGSEAL_IDLE_IN_TRANSACTION_TIMEOUT", "1")];
+    let proxy = Proxy::start_with(Cluster::shared().address(), PROTECTING, &environment);
+    let [mut idle, mut open, mut failed, mut busy] = std::array::from_fn(|_| proxy.connect("postgres"));
+    open.run("BEGIN");
+    failed.run("BEGIN");
+    failed.query("SELECT 1/0");
+    // A statement that takes long is no silence, and each one begins the time anew.
+    assert_eq!(busy.value("SELECT pg_sleep(1.5)").as_deref(), Some(""));
+    busy.run("BEGIN");
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(600));
+        assert_eq!(busy.value("SELECT 1").as_deref(), Some("1"));
+    }
+    busy.run("COMMIT");
+    let text = |what: &str| format!("terminating connection due to {what} timeout");
+    for (client, code, message) in [
+        (&mut open, "25P03", text("idle-in-transaction")),
+        (&mut failed, "25P03", text("idle-in-transaction")),
+        (&mut idle, "57P05", text("idle-session")),
+    ] {
+        let error = client.read();
+        assert_eq!((error.sqlstate().as_str(), error.field(b'M')), (code, Some(message)));
+        assert_eq!(error.field(b'V').as_deref(), Some("FATAL"));
+        assert!(client.try_read().is_none());
+    }
+    assert_eq!(busy.value("SELECT 1").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_message_may_be_so_long() {
+    const PROTECTING: &str = "version = 1\n[table.\"public.t\"]\nc = { type = \"text\" }\n";
+    let environment = [("PGSEAL_MAX_MESSAGE_SIZE", "100000")];
+    let proxy = Proxy::start_with(Cluster::shared().address(), PROTECTING, &environment);
+    let mut client = proxy.connect("postgres");
+    let statement = |length: usize| format!("SELECT length('{}')", "x".repeat(length));
+    assert_eq!(client.value(&statement(90_000)).as_deref(), Some("90000"));
+    let frames = client.query(&statement(100_000));
+    let [error] = frames.as_slice() else { panic!("one error: {frames:?}") };
+    assert_eq!((error.sqlstate().as_str(), error.field(b'V').as_deref()), ("54000", Some("FATAL")));
+    assert!(error.field(b'H').unwrap().contains("--max-message-size"));
+}
+
+#[test]
 fn the_system_watches_over_both_sides_of_a_silent_session() {
     let proxy = Proxy::start(Cluster::shared().address(), EMPTY);
     let _client = proxy.connect("postgres");

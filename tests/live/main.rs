@@ -31,6 +31,7 @@ mod page;
 mod refusal;
 mod reload;
 mod settings;
+mod sockets;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;

@@ -218,10 +218,13 @@ impl Cluster {
 }
 
 /// The path of one of PostgreSQL's programs: from `PGSEAL_TEST_PG_BIN`, the newest version under
-/// `/usr/lib/postgresql`, or the search path.
+/// `/usr/lib/postgresql`, or the search path. The server and what belongs to it are of one folder; clients may be from
+/// another.
 pub fn binary(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(find_binaries).join(name)
+    let first = FOLDER.get_or_init(find_binaries).join(name);
+    let others = || candidates().map(|folder| folder.join(name)).find(|path| path.is_file());
+    if first.is_file() { first } else { others().unwrap_or(first) }
 }
 
 /// A port that nobody listens on just now.
@@ -266,6 +269,12 @@ fn is_open_to_all(path: &Path) -> bool {
 }
 
 fn find_binaries() -> PathBuf {
+    candidates()
+        .find(|bin| bin.join("postgres").is_file() && bin.join("initdb").is_file())
+        .expect("PostgreSQL's server programs: install the package postgresql, or set PGSEAL_TEST_PG_BIN")
+}
+
+fn candidates() -> impl Iterator<Item = PathBuf> {
     let stated = std::env::var_os("PGSEAL_TEST_PG_BIN").map(PathBuf::from);
     let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut installed: Vec<(u32, PathBuf)> = installed
@@ -273,11 +282,8 @@ fn find_binaries() -> PathBuf {
         .collect();
     installed.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let candidates = stated.into_iter().chain(installed.into_iter().rev().map(|(_, bin)| bin));
-    candidates
-        .chain(std::env::split_paths(&path))
-        .find(|bin| bin.join("postgres").is_file() && bin.join("initdb").is_file())
-        .expect("PostgreSQL's server programs: install the package postgresql, or set PGSEAL_TEST_PG_BIN")
+    let path: Vec<_> = std::env::split_paths(&path).collect();
+    stated.into_iter().chain(installed.into_iter().rev().map(|(_, bin)| bin)).chain(path)
 }
 
 /// PostgreSQL refuses to run as root; somebody else it is then.

@@ -62,22 +62,16 @@ impl Proxy {
         environment: &[(&str, &str)],
     ) -> Option<Self> {
         let log = folder.join("log");
-        let listen = format!("127.0.0.1:{port}");
+        let mut listen = format!("127.0.0.1:{port}");
+        if let Some((_, also)) = environment.iter().find(|(name, _)| *name == "PGSEAL_LISTEN") {
+            listen = format!("{listen},{also}");
+        }
         let upstream = upstream.to_string();
-        let command = [
-            PGSEAL,
-            "serve",
-            "--listen",
-            &listen,
-            "--upstream",
-            &upstream,
-            "--policy",
-            policy,
-            "--keyring",
-            keyring,
-        ];
+        let command = [PGSEAL, "serve", "--listen", &listen, "--policy", policy, "--keyring", keyring];
         // The key-encryption key is named in the keyring.
-        let process = Supervised::start(&command, environment, None, &log, Some(&folder), "KILL");
+        // What a test says of the server's address comes last and wins.
+        let environment = [&[("PGSEAL_UPSTREAM", upstream.as_str())], environment].concat();
+        let process = Supervised::start(&command, &environment, None, &log, Some(&folder), "KILL");
         if !wait_for((Ipv4Addr::LOCALHOST, port).into(), || process.is_alive()) {
             let text = tail(&log);
             assert!(text.contains("in use"), "pgseal serve does not start:\n{text}");

@@ -6,12 +6,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, ServerConnection, WebPkiClientVerifier};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::files::{self, Pair, TlsError};
 use super::{ALPN, HANDSHAKE, HandshakeError, names, provider};
+use crate::net::socket::Socket;
 use crate::session::ClientTls;
 
 /// What a proxy is told about TLS towards its clients.
@@ -109,11 +109,7 @@ impl ClientSide {
     }
 
     /// Does a handshake with a client that has asked for one, or that has begun with it (`direct`).
-    pub(crate) async fn accept(
-        &self,
-        socket: &mut TcpStream,
-        direct: bool,
-    ) -> Result<Accepted, HandshakeError> {
+    pub(crate) async fn accept(&self, socket: &mut Socket, direct: bool) -> Result<Accepted, HandshakeError> {
         let Some(offer) = &self.offer else { return Err(HandshakeError::NoProtocol) };
         let served = offer.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let handshake = TlsAcceptor::from(served.config.clone()).accept(socket);

@@ -8,13 +8,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::files::{Pair, TlsError};
 use super::verify::{self, Roots, Trust};
 use super::{ALPN, HANDSHAKE};
+use crate::net::Endpoint;
+use crate::net::socket::Socket;
 use crate::wire::startup::SSL_REQUEST;
 
 /// What is demanded of the server. None of them takes less than it says.
@@ -42,16 +43,17 @@ impl UpstreamTls {
     }
 
     /// What is demanded if nothing is said: everything, except where traffic does not leave the machine.
-    fn default_for(host: &str, has_authorities: bool) -> Self {
-        if has_authorities || !is_loopback(host) { Self::VerifyFull } else { Self::Disable }
+    fn default_for(addresses: &[Endpoint], has_authorities: bool) -> Self {
+        let stays = addresses.iter().filter_map(Endpoint::host).all(is_loopback);
+        if has_authorities || !stays { Self::VerifyFull } else { Self::Disable }
     }
 }
 
 /// What a proxy is told about TLS towards its server.
 #[derive(Debug)]
 pub struct UpstreamSettings {
-    /// The server's address, `host:port`.
-    pub address: String,
+    /// The server's addresses.
+    pub addresses: Vec<Endpoint>,
     /// What is demanded; by default everything, except of a server on a loopback address without `authorities`.
     pub mode: Option<UpstreamTls>,
     /// The authorities of the server's certificate; the system's if none are named.
@@ -70,7 +72,6 @@ pub struct UpstreamSide {
 }
 
 struct Demand {
-    name: ServerName<'static>,
     trust: Trust,
     identity: Option<Pair>,
     current: RwLock<Arc<ClientConfig>>,
@@ -125,9 +126,11 @@ impl UpstreamError {
 
 impl UpstreamSide {
     pub(super) fn load(settings: UpstreamSettings) -> Result<Self, TlsError> {
-        let UpstreamSettings { address, mode, authorities, identity, direct } = settings;
-        let host = host(&address);
-        let mode = mode.unwrap_or_else(|| UpstreamTls::default_for(host, authorities.is_some()));
+        let UpstreamSettings { addresses, mode, authorities, identity, direct } = settings;
+        let mode = mode.unwrap_or_else(|| UpstreamTls::default_for(&addresses, authorities.is_some()));
+        for host in addresses.iter().filter_map(Endpoint::host) {
+            name(host)?;
+        }
         let roots = authorities.as_deref().map(Roots::from);
         let trust = match (mode, roots) {
             (UpstreamTls::Disable, None) if identity.is_none() && !direct => None,
@@ -153,9 +156,8 @@ impl UpstreamSide {
             (UpstreamTls::VerifyFull, roots) => Some(Trust::Host(roots.unwrap_or(Roots::System))),
         };
         let demand = trust.map(|trust| {
-            let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Host(host.to_owned()))?;
             let current = RwLock::new(Arc::new(verify::connector(&trust, identity.as_ref())?));
-            Ok::<_, TlsError>(Demand { name, trust, identity, current })
+            Ok::<_, TlsError>(Demand { trust, identity, current })
         });
         Ok(Self { mode, direct, demand: demand.transpose()? })
     }
@@ -183,18 +185,21 @@ impl UpstreamSide {
         self.demand.is_some()
     }
 
-    /// Asks the server for TLS and does the handshake; `None` if TLS is off.
+    /// Asks the server at an address for TLS and does the handshake; `None` if TLS is off, or if nothing leaves the
+    /// machine: over Unix sockets servers speak none.
     pub(crate) async fn secure(
         &self,
-        socket: &mut TcpStream,
+        socket: &mut Socket,
+        address: &Endpoint,
     ) -> Result<Option<ClientConnection>, UpstreamError> {
-        let Some(demand) = &self.demand else { return Ok(None) };
+        let (Some(demand), Some(host)) = (&self.demand, address.host()) else { return Ok(None) };
+        let name = name(host).map_err(|error| UpstreamError::Lost(io::Error::other(error)))?;
         let secured = async {
             if !self.direct {
                 self.request(socket).await?;
             }
             let config = demand.current.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let handshake = TlsConnector::from(config).connect(demand.name.clone(), socket);
+            let handshake = TlsConnector::from(config).connect(name, socket);
             let (_, connection) = handshake.await.map_err(of_handshake)?.into_inner();
             if self.direct && connection.alpn_protocol() != Some(ALPN) {
                 return Err(UpstreamError::NoProtocol);
@@ -205,7 +210,7 @@ impl UpstreamSide {
     }
 
     /// Sends SSLRequest and reads its answer.
-    async fn request(&self, socket: &mut TcpStream) -> Result<(), UpstreamError> {
+    async fn request(&self, socket: &mut Socket) -> Result<(), UpstreamError> {
         socket.write_all(&SSL_REQUEST).await?;
         // The server has to be silent until we begin: more than its answer is not from it (CVE-2021-23222).
         let mut answer = [0; 2];
@@ -229,10 +234,8 @@ fn of_handshake(error: io::Error) -> UpstreamError {
     }
 }
 
-/// The host in `host:port`, where an address of IPv6 may stand in brackets.
-fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+fn name(host: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Host(host.to_owned()))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -254,9 +257,12 @@ mod tests {
             ("db:5432", false, UpstreamTls::VerifyFull),
             ("10.0.0.7:5432", false, UpstreamTls::VerifyFull),
             ("localhost.example.com:5432", false, UpstreamTls::VerifyFull),
+            ("/run/postgresql", false, UpstreamTls::Disable),
+            ("/run/postgresql,db", false, UpstreamTls::VerifyFull),
         ];
         for (address, has_authorities, expected) in cases {
-            assert_eq!(UpstreamTls::default_for(host(address), has_authorities), expected, "{address}");
+            let addresses: Vec<_> = address.split(',').map(Endpoint::of_server).collect();
+            assert_eq!(UpstreamTls::default_for(&addresses, has_authorities), expected, "{address}");
         }
     }
 }
