@@ -209,6 +209,61 @@ fn values_move_and_every_statement_reads_as_before_in_each_phase() {
     );
 }
 
+#[test]
+fn a_job_that_is_killed_again_and_again_goes_on_and_a_second_one_is_refused() {
+    let site = Site::start(1);
+    let mut client = site.through();
+    fill(&mut client);
+    let reads = |client: &mut RawClient| READS.map(|sql| client.rows(sql));
+    let before = reads(&mut client);
+    site.promote();
+    let rotate = ["rotate", "default", "--batch", "4", "--rows-per-second", "120"];
+    let mut killed = 0;
+    for turn in 0..14_u64 {
+        let mut job = site.command(&rotate).spawn().unwrap();
+        // From the announcement over the first batches to the end of a context.
+        std::thread::sleep(Duration::from_millis(150 + turn * 389 % 2900));
+        if turn == 6 && job.try_wait().unwrap().is_none() {
+            let (code, text) = shown(&site.command(&rotate).output().unwrap());
+            assert!(code == 1 && text.contains("another job works on column"), "{text}");
+        }
+        killed += u32::from(job.try_wait().unwrap().is_none());
+        let _ = job.kill();
+        job.wait().unwrap();
+        assert_eq!(reads(&mut client), before, "after kill {turn}");
+        client.run(&format!("INSERT INTO words (word) VALUES ('late {turn}')"));
+        assert_eq!(
+            client.rows(&format!("SELECT 1 FROM words WHERE word = 'late {turn}'")).len(),
+            1,
+            "{turn}"
+        );
+    }
+    assert!(killed > 3, "{killed}");
+    // In the middle of a move no other version can be promoted, and the old one not be archived.
+    let promoted = |arguments: &[&str]| shown(&site.command(arguments).output().unwrap());
+    site.done(&["keys", "add", "default"]);
+    let pins = site.direct().rows("SELECT phase FROM pgseal.pin WHERE phase <> 'new'");
+    if !pins.is_empty() {
+        let start = Instant::now();
+        let text = loop {
+            let (code, text) = promoted(&["keys", "promote", "default@3"]);
+            assert_eq!(code, 1, "{text}");
+            if !text.contains("does not hold it yet") {
+                break text;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "{text}");
+        };
+        assert!(text.contains("run \"pgseal rotate\" to its end first"), "{text}");
+        let (code, text) = promoted(&["keys", "archive", "default@1"]);
+        assert!(code == 1 && text.contains("rows are under it"), "{text}");
+    }
+    let (code, text) = wait(site.command(&["rotate", "default"]).spawn().unwrap());
+    assert!(code == 0 && text.contains(" 0 values could not be"), "{text}");
+    assert_eq!(reads(&mut client), before, "moved");
+    site.done(&["verify"]);
+    assert!(site.done(&["keys", "archive", "default@1"]).contains("archived default@1"));
+}
+
 mod load {
     //! Writers and readers whose every answer is checked against what they know they have written.
 

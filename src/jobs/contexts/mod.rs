@@ -193,6 +193,8 @@ impl Mover<'_> {
         let pin = match pins::find(&client, context).await? {
             Some(pin) if pin.phase == Phase::New && pin.new == active => pin,
             Some(pin) if pin.phase != Phase::New && pin.new == active => pin,
+            // A promotion has been announced and not carried out.
+            Some(pin) if pin.phase == Phase::Old && pin.old == active => return Ok(()),
             Some(_) => return Err(JobError::Unfinished(context.context.clone())),
             None if !self.keys.is_retiring(&context.key) => return Ok(()),
             None => match self.found(&mut client, context, active).await? {
@@ -345,22 +347,32 @@ pub async fn hold(
 ) -> Result<(), JobError> {
     let Promotion { active, next, is_retiring } = promotion;
     let mut client = settled(database, LOCK_WAIT).await?;
-    let mut has_changed = false;
+    // All of them are looked at before the first is changed.
+    let mut changes = Vec::new();
     for context in contexts {
-        match pins::find(&client, context).await? {
-            Some(pin) if pin.phase == Phase::Old && pin.old == active && pin.new == next => continue,
-            // It was promoted, and is taken back before anything has moved.
-            Some(pin) if pin.phase == Phase::Old && pin.old == next => {
-                pins::set(&mut client, context, (active, next), Phase::New).await?;
-                continue;
+        let unfinished = || JobError::Unfinished(context.context.clone());
+        let phase = match pins::find(&client, context).await? {
+            Some(pin) if pin.phase == Phase::New && pin.new == active => {
+                if has_objects(&client, &pin).await? {
+                    return Err(unfinished());
+                }
+                Phase::Old
             }
-            Some(pin) if pin.phase == Phase::New && pin.new == active => {}
-            None if !is_retiring => {}
-            Some(_) | None => return Err(JobError::Unfinished(context.context.clone())),
-        }
-        pins::set(&mut client, context, (active, next), Phase::Old).await?;
-        has_changed = true;
+            Some(pin) if pin.phase == Phase::Old && pin.old == active => match pin.new == next {
+                true => continue,
+                false => Phase::Old,
+            },
+            // It was promoted, and is taken back before anything has moved.
+            Some(pin) if pin.phase == Phase::Old && pin.old == next => Phase::New,
+            None if !is_retiring => Phase::Old,
+            Some(_) | None => return Err(unfinished()),
+        };
+        changes.push((context, phase));
     }
+    for (context, phase) in &changes {
+        pins::set(&mut client, context, (active, next), *phase).await?;
+    }
+    let has_changed = changes.iter().any(|(_, phase)| *phase == Phase::Old);
     if has_changed {
         announce::lease(lease).await;
     }
