@@ -264,6 +264,82 @@ fn a_job_that_is_killed_again_and_again_goes_on_and_a_second_one_is_refused() {
     assert!(site.done(&["keys", "archive", "default@1"]).contains("archived default@1"));
 }
 
+/// At READ COMMITTED a statement that has waited for a row looks at its new version. What it compares that with was
+/// read before: here a value moves in between, by hand, at the one moment that counts.
+#[test]
+fn a_row_that_moves_while_a_statement_waits_for_it_is_found() {
+    let site = Site::start(1);
+    let mut client = site.through();
+    fill(&mut client);
+    site.promote();
+    let mut direct = site.direct();
+    let rotate = ["rotate", "people.email", "--batch", "1", "--rows-per-second", "2"];
+    let mut job = site.command(&rotate).spawn().unwrap();
+    let number = || "SELECT number::text FROM pgseal.pin WHERE context = 'public.people.email'";
+    let number = direct.value(number()).unwrap();
+    let start = Instant::now();
+    while direct.query(&format!("SELECT 1 FROM pgseal.map_{number}")).iter().all(|frame| frame.tag != b'D') {
+        assert!(start.elapsed() < Duration::from_secs(30), "the job does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    job.kill().unwrap();
+    job.wait().unwrap();
+
+    let statements = [
+        ("p100@x", "UPDATE people SET n = n + 1 WHERE email = 'p100@x'"),
+        ("p101@x", "UPDATE people p SET n = p.n + 1 FROM visits v WHERE v.email = p.email AND v.n = 101"),
+        ("p102@x", "UPDATE people SET n = n + 1 WHERE email IN ('nobody', 'p102@x')"),
+        ("p103@x", "UPDATE people SET n = n + 1 WHERE email IS NOT DISTINCT FROM 'p103@x'"),
+        ("p104@x", "DELETE FROM people WHERE email = ANY('{p104@x}')"),
+        (
+            "p105@x",
+            "UPDATE people SET n = 1 WHERE id = (SELECT p.id FROM people p WHERE p.email = 'p105@x' FOR UPDATE)",
+        ),
+    ];
+    for (value, statement) in statements {
+        let forms = forms(&mut client, value);
+        direct.run("BEGIN");
+        // As a batch does it.
+        direct.run(&format!("SELECT pg_advisory_xact_lock({}, {number} * 1024)", 0x7067_736c));
+        direct.run(&format!("INSERT INTO pgseal.map_{number} VALUES ('{}', '{}')", forms[0], forms[1]));
+        for (table, column) in [("people", "email"), ("visits", "email"), ("visits", "other")] {
+            direct.run(&format!(
+                "UPDATE {table} SET {column} = '{}' WHERE {column} = '{}'",
+                forms[1], forms[0]
+            ));
+        }
+        let mut waiting = site.through();
+        let done = std::thread::spawn(move || {
+            let frames = waiting.run(statement);
+            frames.iter().find(|frame| frame.tag == b'C').unwrap().command()
+        });
+        let waits = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        let start = Instant::now();
+        while site.direct().value(waits).as_deref() != Some("1") {
+            assert!(start.elapsed() < Duration::from_secs(30), "{statement} does not wait");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        direct.run("COMMIT");
+        let command = done.join().unwrap();
+        assert!(command.ends_with(" 1"), "{statement}: {command}");
+    }
+    site.done(&["rotate", "default"]);
+    site.done(&["verify"]);
+}
+
+/// Both forms of a value of the context that is being moved, as EXPLAIN shows them.
+fn forms(client: &mut RawClient, value: &str) -> Vec<String> {
+    let plan = client.rows(&format!("EXPLAIN SELECT id FROM people WHERE email = '{value}'"));
+    let text: String = plan.into_iter().flatten().flatten().collect();
+    let forms: Vec<String> = text
+        .split("\\x")
+        .skip(1)
+        .map(|rest| format!("\\x{}", rest.split(|c: char| !c.is_ascii_hexdigit()).next().unwrap()))
+        .collect();
+    assert!(forms.len() >= 2, "{text}");
+    forms
+}
+
 mod load {
     //! Writers and readers whose every answer is checked against what they know they have written.
 
