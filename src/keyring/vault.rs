@@ -154,14 +154,12 @@ impl Vault {
         out: &mut Vec<u8>,
         now: Instant,
     ) -> Result<(), SealError> {
-        self.keys.loaded(id).ok_or(SealError::NotHeld { id })?;
         let overhead = binding.mode.overhead().ok_or(SealError::OrderedNotSupported)?;
         if canonical.len() > MAX_ENVELOPE - overhead {
             return Err(SealError::TooLarge { bytes: canonical.len() });
         }
         let places = Places { next_serial: &mut self.next_serial, keys: &self.keys, metrics: &self.metrics };
-        let derived =
-            derived(&mut self.derived, places, id, binding).ok_or(SealError::OrderedNotSupported)?;
+        let derived = derived(&mut self.derived, places, id, binding).ok_or(SealError::NotHeld { id })?;
         match &mut derived.key {
             ValueKey::Deterministic(key) => key.seal(canonical, out)?,
             ValueKey::Randomized(key) => {
