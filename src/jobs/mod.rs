@@ -35,7 +35,7 @@ mod walk;
 
 use crate::policy::quote_ident;
 pub use choice::{ChoiceError, choose};
-pub use contexts::{Context, ContextEstimate, Mover, Promotion, all_pins, contexts, hold, keep, release};
+pub use contexts::{Context, ContextEstimate, Mover, Promotion, contexts, hold, keep, release};
 pub use record::{Job, jobs as under_way};
 pub use runner::{Estimate, Limits, Moved, Progress, Runner};
 pub use status::{ColumnStatus, Status, status};
@@ -146,7 +146,7 @@ pub enum JobError {
     Hindered(String, String),
     /// Values that do not open cannot be moved, and a move ends only with all.
     #[error(
-        "{failed} values of context {context} cannot be opened, so the move cannot end: mend or delete their rows"
+        "{failed} values of context {context} cannot be opened, so the move cannot end: \"pgseal verify\" names their rows, to be mended or deleted"
     )]
     Unopened {
         /// The context.

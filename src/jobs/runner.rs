@@ -16,7 +16,7 @@ use tokio_postgres::types::ToSql;
 use super::connection::connect;
 use super::record::{self, Record};
 use super::table::{Order, Table};
-use super::value::{Values, Work};
+use super::value::{Values, Work, sql_type};
 use super::verify::{FAILURES_KEPT, Verified, verify_where};
 use super::walk::{Position, Stored, Walk};
 use super::{Failure, JobError, MARK, doing, of_t};
@@ -559,13 +559,11 @@ impl Column {
 /// grammar and takes no schema.)
 fn statement(table: &Table) -> String {
     let (name, columns) = (&table.name, &table.columns);
-    let ty = |storage| match storage {
-        Storage::Bytea => "bytea",
-        Storage::Text => "text",
-    };
     let numbered = columns.iter().enumerate();
-    let arrays: String =
-        numbered.clone().map(|(i, column)| format!(", ${}::{}[]", i + 8, ty(column.class.storage))).collect();
+    let arrays: String = numbered
+        .clone()
+        .map(|(i, column)| format!(", ${}::{}[]", i + 8, sql_type(column.class.storage)))
+        .collect();
     let names: String = numbered.clone().map(|(i, _)| format!(", v{i}")).collect();
     let set = |(i, column): (usize, &super::Column)| {
         format!("{} = COALESCE(k.v{i}, {})", quote_ident(&column.name), of_t(&column.name))

@@ -87,19 +87,16 @@ impl Work {
 
     /// The SQL condition on table `t` that holds where a column's value is still to be moved; `active` seals.
     pub(super) fn is_left(self, column: &str, class: &Class, active: KeyId) -> String {
-        let (value, header) = (of_t(column), Header { mode: class.binding.mode, key_id: active }.to_bytes());
+        let value = of_t(column);
+        let header = Header { mode: class.binding.mode, key_id: active };
         match (self, class.storage) {
-            (Self::Rotate, Storage::Bytea) => {
-                format!("pg_catalog.substring({value}, 1, {HEADER_LEN}) <> '\\x{}'::bytea", hex(&header))
-            }
-            (Self::Rotate, Storage::Text) => {
-                let mut start = Vec::new();
-                crypto::encode_text(&header, &mut start);
-                let start = String::from_utf8_lossy(&start).into_owned();
-                let other = format!("pg_catalog.left({value}, {}) <> '{start}' COLLATE \"C\"", start.len());
-                match class.state {
-                    ColumnState::Sealed => other,
-                    ColumnState::Migrating => format!("({} AND {other})", is_sealed_text(&value)),
+            (Self::Rotate, storage) => {
+                let other = format!("(NOT {})", begins(&value, storage, header));
+                match (storage, class.state) {
+                    (Storage::Text, ColumnState::Migrating) => {
+                        format!("({} AND {other})", is_sealed_text(&value))
+                    }
+                    (Storage::Bytea | Storage::Text, _) => other,
                 }
             }
             (Self::Encrypt, _) => format!("(NOT {})", is_sealed_text(&value)),
@@ -111,6 +108,30 @@ impl Work {
 /// Whether a value of text storage is a sealed one; NULL for NULL.
 fn is_sealed_text(value: &str) -> String {
     format!("(pg_catalog.left({value}, {}) = '{TEXT_PREFIX}' COLLATE \"C\")", TEXT_PREFIX.len())
+}
+
+/// The condition that a value, given as SQL, begins with a header; NULL for NULL.
+pub(super) fn begins(value: &str, storage: Storage, header: Header) -> String {
+    let header = header.to_bytes();
+    match storage {
+        Storage::Bytea => {
+            format!("(pg_catalog.substring({value}, 1, {HEADER_LEN}) = '\\x{}'::bytea)", hex(&header))
+        }
+        Storage::Text => {
+            let mut start = Vec::new();
+            crypto::encode_text(&header, &mut start);
+            let start = String::from_utf8_lossy(&start).into_owned();
+            format!("(pg_catalog.left({value}, {}) = '{start}' COLLATE \"C\")", start.len())
+        }
+    }
+}
+
+/// The type of the server that values are stored as.
+pub(super) fn sql_type(storage: Storage) -> &'static str {
+    match storage {
+        Storage::Bytea => "bytea",
+        Storage::Text => "text",
+    }
 }
 
 /// Lower-case hexadecimal digits.
@@ -139,14 +160,7 @@ impl Values {
 
     /// Opens a stored value, keeps what it holds until the next call, and gives the key that had sealed it.
     pub(super) fn open(&mut self, class: &Class, stored: &[u8]) -> Result<KeyId, Fault> {
-        let envelope = match class.storage {
-            Storage::Bytea => stored,
-            Storage::Text => {
-                self.envelope.clear();
-                crypto::decode_text(stored, &mut self.envelope)?;
-                &*self.envelope
-            }
-        };
+        let envelope = envelope_of(class.storage, stored, &mut self.envelope)?;
         self.canonical.clear();
         Ok(self.vault.open(&class.binding, envelope, &mut self.canonical)?)
     }
@@ -195,14 +209,7 @@ impl Values {
 
     /// The version of a key that a stored value is under; `None` if it is not a sealed one.
     pub(super) fn key_of(&mut self, class: &Class, stored: &[u8]) -> Option<KeyId> {
-        let envelope = match class.storage {
-            Storage::Bytea => stored,
-            Storage::Text => {
-                self.envelope.clear();
-                crypto::decode_text(stored, &mut self.envelope).ok()?;
-                &*self.envelope
-            }
-        };
+        let envelope = envelope_of(class.storage, stored, &mut self.envelope).ok()?;
         Envelope::parse(envelope).ok().map(|envelope| envelope.header.key_id)
     }
 
@@ -225,6 +232,22 @@ impl Values {
         let mut envelope = Vec::new();
         self.vault.seal(&class.key, &class.binding, &self.canonical, &mut envelope, now)?;
         Ok(as_stored(class, envelope))
+    }
+}
+
+/// The envelope of a stored value; `decoded` holds it where it had to be decoded.
+fn envelope_of<'v>(
+    storage: Storage,
+    stored: &'v [u8],
+    decoded: &'v mut Vec<u8>,
+) -> Result<&'v [u8], EnvelopeError> {
+    match storage {
+        Storage::Bytea => Ok(stored),
+        Storage::Text => {
+            decoded.clear();
+            crypto::decode_text(stored, decoded)?;
+            Ok(decoded)
+        }
     }
 }
 

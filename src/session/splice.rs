@@ -81,11 +81,7 @@ fn literal(usage: &Use, value: &str, values: &mut Values<'_>, out: &mut String) 
 /// Appends a stored value as a literal.
 fn written(storage: Storage, stored: Vec<u8>, out: &mut String) -> Result<(), ClientError> {
     let (stored, cast) = match storage {
-        Storage::Bytea => {
-            let mut hex = b"\\x".to_vec();
-            push_hex(&stored, &mut hex);
-            (hex, "'::pg_catalog.bytea)")
-        }
+        Storage::Bytea => (bytea_text(&stored), "'::pg_catalog.bytea)"),
         Storage::Text => (stored, "'::pg_catalog.text)"),
     };
     out.push_str("('");
@@ -126,11 +122,7 @@ fn seal_array(
         Storage::Text => TEXT,
     };
     let written = |stored: Vec<u8>| match (oid, format) {
-        (BYTEA, Format::Text) => {
-            let mut hex = b"\\x".to_vec();
-            push_hex(&stored, &mut hex);
-            hex
-        }
+        (BYTEA, Format::Text) => bytea_text(&stored),
         _ => stored,
     };
     let mut newer = Vec::new();
@@ -175,6 +167,13 @@ fn in_many_dimensions(usage: &Use) -> ClientError {
         format!("an array of several dimensions cannot be compared with encrypted column {column} now"),
     )
     .with_hint("The values of the column are being moved to another key; afterwards it can be again.")
+}
+
+/// A bytea in text form.
+fn bytea_text(bytes: &[u8]) -> Vec<u8> {
+    let mut text = b"\\x".to_vec();
+    push_hex(bytes, &mut text);
+    text
 }
 
 /// Appends bytes in hexadecimal.

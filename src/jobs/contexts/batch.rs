@@ -13,7 +13,7 @@ use crate::catalog::{Class, Pin, Storage};
 use crate::jobs::record::Record;
 use crate::jobs::runner::{Moved, Progress};
 pub(super) use crate::jobs::runner::{gives_way, pause};
-use crate::jobs::value::Values;
+use crate::jobs::value::{Values, sql_type};
 use crate::jobs::verify::FAILURES_KEPT;
 use crate::jobs::walk::{Position, Walk};
 use crate::jobs::{Failure, JobError, MARK, doing, of_t};
@@ -316,10 +316,7 @@ async fn exchange(
     new: &[Vec<u8>],
 ) -> Result<u64, tokio_postgres::Error> {
     let n = pin.number;
-    let ty = match context.storage {
-        Storage::Bytea => "bytea",
-        Storage::Text => "text",
-    };
+    let ty = sql_type(context.storage);
     let texts = |values: &[Vec<u8>]| -> Vec<String> {
         values.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
     };

@@ -31,7 +31,6 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-pub use self::pins::all as all_pins;
 use self::preflight::Hindrance;
 use super::connection::connect;
 use super::record;

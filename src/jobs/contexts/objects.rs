@@ -3,9 +3,9 @@
 
 use super::{BUCKETS, Context, lock_key};
 use crate::catalog::{OWN_TRIGGER, Pin, Storage};
-use crate::crypto::{self, HEADER_LEN, Header, KeyId, Mode, TEXT_PREFIX};
+use crate::crypto::{HEADER_LEN, Header, KeyId, Mode, TEXT_PREFIX};
 use crate::jobs::Table;
-use crate::jobs::value::hex;
+use crate::jobs::value::{self, sql_type};
 use crate::policy::quote_ident;
 use crate::sql::LOCK_CLASS;
 
@@ -21,7 +21,7 @@ pub(super) fn trigger_name(pin: &Pin) -> String {
 /// a transaction at REPEATABLE READ or above, which sees an old map, is told by it that something has moved since.
 pub(super) fn make(context: &Context, pin: &Pin) -> String {
     let n = pin.number;
-    let ty = plain_type(context.storage);
+    let ty = sql_type(context.storage);
     let value_old = begins(context.storage, "value", pin.old);
     let value_new = begins(context.storage, "value", pin.new);
     let bucket = bucket(context.storage, "value");
@@ -104,7 +104,7 @@ fn trigger(table: &Table, pin: &Pin, index: usize) -> String {
 
 /// Takes everything away but the map, whose comment goes on being the pin.
 pub(super) fn drop(context: &Context, pin: &Pin) -> String {
-    let (n, ty) = (pin.number, plain_type(context.storage));
+    let (n, ty) = (pin.number, sql_type(context.storage));
     let mut sql = String::new();
     for (index, table) in context.tables.iter().enumerate() {
         let (table, trigger) = (&table.name, quote_ident(&trigger_name(pin)));
@@ -120,19 +120,8 @@ pub(super) fn drop(context: &Context, pin: &Pin) -> String {
 }
 
 /// The condition that a value, given as SQL, is under a version of the key.
-pub(super) fn begins(storage: Storage, value: &str, id: KeyId) -> String {
-    let header = Header { mode: Mode::Deterministic, key_id: id }.to_bytes();
-    match storage {
-        Storage::Bytea => {
-            format!("pg_catalog.substring({value}, 1, {HEADER_LEN}) = '\\x{}'::bytea", hex(&header))
-        }
-        Storage::Text => {
-            let mut start = Vec::new();
-            crypto::encode_text(&header, &mut start);
-            let start = String::from_utf8_lossy(&start).into_owned();
-            format!("pg_catalog.left({value}, {}) = '{start}' COLLATE \"C\"", start.len())
-        }
-    }
+pub(super) fn begins(storage: Storage, sql: &str, id: KeyId) -> String {
+    value::begins(sql, storage, Header { mode: Mode::Deterministic, key_id: id })
 }
 
 /// The bucket of a value, given as SQL: its first byte behind the header, which is as good as drawn by lot.
@@ -155,11 +144,4 @@ pub(super) fn bucket_of(storage: Storage, value: &[u8]) -> u32 {
 /// Characters of the text form that tell the header.
 fn text_header() -> usize {
     TEXT_PREFIX.len() + HEADER_LEN * 4 / 3
-}
-
-fn plain_type(storage: Storage) -> &'static str {
-    match storage {
-        Storage::Bytea => "bytea",
-        Storage::Text => "text",
-    }
 }

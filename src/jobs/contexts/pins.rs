@@ -5,6 +5,7 @@ use tokio_postgres::{Client, GenericClient};
 use super::Context;
 use crate::catalog::{Phase, Pin, Storage};
 use crate::crypto::KeyId;
+use crate::jobs::value::sql_type;
 use crate::jobs::{JobError, doing, schema};
 use crate::policy::quote_literal;
 
@@ -23,7 +24,7 @@ pub(super) async fn find(client: &Client, context: &Context) -> Result<Option<Pi
 ///
 /// # Errors
 /// The server refuses a query, or a comment is not what it has to be.
-pub async fn all(client: &Client) -> Result<Vec<Pin>, JobError> {
+pub(super) async fn all(client: &Client) -> Result<Vec<Pin>, JobError> {
     let rows = client
         .query(
             "SELECT c.relname::text, pg_catalog.obj_description(c.oid, 'pg_class') FROM pg_catalog.pg_class c
@@ -65,7 +66,11 @@ pub(super) async fn set(
         .map_err(refused())?;
     let number = u32::try_from(row.get::<_, i32>(0)).unwrap_or_default();
     let pin = Pin { number, key: context.key.clone(), context: context.context.clone(), phase, old, new };
-    let ty = type_of(context.storage);
+    let collation = match context.storage {
+        Storage::Bytea => "",
+        Storage::Text => " COLLATE \"C\"",
+    };
+    let ty = sql_type(context.storage).to_owned() + collation;
     transaction
         .batch_execute(&format!(
             "CREATE TABLE pgseal.map_{number} (old {ty} PRIMARY KEY, new {ty} NOT NULL UNIQUE)"
@@ -123,12 +128,4 @@ async fn comment(client: &impl GenericClient, pin: &Pin) -> Result<(), JobError>
         .batch_execute(&format!("COMMENT ON TABLE pgseal.map_{} IS {text}", pin.number))
         .await
         .map_err(doing("does not announce a pin"))
-}
-
-/// The type that a context's values are stored as.
-pub(super) fn type_of(storage: Storage) -> &'static str {
-    match storage {
-        Storage::Bytea => "bytea",
-        Storage::Text => "text COLLATE \"C\"",
-    }
 }

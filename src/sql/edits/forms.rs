@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::{Constants, storage_type};
-use crate::catalog::{Class, Storage};
+use crate::catalog::Storage;
 use crate::sql::analysis::{Analyzer, Constant, ConstantKind};
 use crate::sql::types::Ty;
 use crate::sql::{Edit, Parameter, Place, Replacement, Use};
@@ -69,9 +69,7 @@ impl Analyzer<'_> {
         };
         into.edits.push(Edit { range, replacement });
     }
-}
 
-impl Analyzer<'_> {
     /// The moves that have to stand still while the statement runs. What is compared with both forms, stored or read
     /// needs none.
     pub(in crate::sql) fn locks(&self) -> Vec<u32> {
@@ -92,11 +90,6 @@ impl Analyzer<'_> {
 
     /// Whether a constant's value has two forms.
     pub(super) fn is_moving(&self, constant: &Constant) -> bool {
-        self.inference.sealed_in(&constant.ty).is_some_and(|class| has_two(&class))
+        self.inference.sealed_in(&constant.ty).is_some_and(|class| class.moving().is_some())
     }
-}
-
-/// Whether a class has values in two forms.
-pub(super) fn has_two(class: &Class) -> bool {
-    class.moving().is_some()
 }

@@ -246,7 +246,7 @@ impl Analyzer<'_> {
             let is_conditional = written.is_linked;
             let place = constant.place;
             let usage = Use { class: Arc::clone(class), purpose, source, casts, is_conditional, place };
-            if forms::has_two(class) && constant.kind != ConstantKind::Null {
+            if class.moving().is_some() && constant.kind != ConstantKind::Null {
                 if constant.is_output {
                     self.name_edit(constant, &mut edits);
                 }
