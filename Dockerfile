@@ -13,6 +13,8 @@ WORKDIR /src
 COPY . .
 # A static program loads no PKCS #11 module.
 RUN cargo build --release --locked --no-default-features --features aws-kms,vault-transit
+# A volume that is mounted here for the first time belongs to the program's user.
+RUN mkdir -m 700 /keys
 
 # With PKCS #11: docker build --target pkcs11 -t pgseal:pkcs11 . It is not static, and the module is yours to add.
 FROM rust:1-bookworm AS build-pkcs11
@@ -27,22 +29,27 @@ COPY LICENSE /LICENSE
 USER 65532:65532
 ENV PGSEAL_LISTEN=0.0.0.0:6432 \
     PGSEAL_POLICY=/etc/pgseal/policy.toml \
-    PGSEAL_KEYRING=/keys/keyring.toml
+    PGSEAL_KEYRING=/keys/keyring.toml \
+    PGSEAL_ADMIN=127.0.0.1:6433
 EXPOSE 6432
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s CMD ["/pgseal", "health"]
 ENTRYPOINT ["/pgseal"]
 CMD ["serve"]
 
 FROM scratch
 COPY --from=build /src/target/release/pgseal /pgseal
+COPY --from=build --chown=65532:65532 /keys /keys
 COPY LICENSE /LICENSE
 # The authorities that servers with a public certificate are verified against.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 USER 65532:65532
 ENV PGSEAL_LISTEN=0.0.0.0:6432 \
     PGSEAL_POLICY=/etc/pgseal/policy.toml \
-    PGSEAL_KEYRING=/keys/keyring.toml
+    PGSEAL_KEYRING=/keys/keyring.toml \
+    PGSEAL_ADMIN=127.0.0.1:6433
 EXPOSE 6432
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s CMD ["/pgseal", "health"]
 ENTRYPOINT ["/pgseal"]
 CMD ["serve"]

@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test twin lint oracle bench instructions setup clean
+.PHONY: help build demo test twin lint oracle bench instructions deb packages setup clean
 
 help:
 	@echo 'make demo          a private PostgreSQL, the proxy in front of it, and a short story; then it serves'
@@ -12,6 +12,8 @@ help:
 	@echo 'make twin          statements at random on a plaintext and an encrypted database, SECONDS=600 of them'
 	@echo 'make build         target/release/pgseal'
 	@echo 'make instructions  instructions of scripted exchanges, compared with benches/instructions.txt (valgrind)'
+	@echo 'make deb           a Debian package in target/debian (needs cargo-deb)'
+	@echo 'make packages      what is in packaging/, checked and tried: an empty root directory, the package, the unit, the manifests'
 	@echo 'make bench         pgbench directly and through the proxy, and the in-process benches'
 
 build:
@@ -22,6 +24,7 @@ demo:
 	@scripts/demo.sh $(if $(ONCE),--once)
 
 test: setup lint
+	tests/packaging/run files
 	$(CARGO) test
 	$(CARGO) test --manifest-path tests/oracle/Cargo.toml
 
@@ -45,8 +48,20 @@ instructions:
 	@scripts/setup.sh callgrind
 	benches/instructions.py $(if $(BLESS),--bless)
 
+deb: build
+	rm -rf target/package
+	target/release/pgseal man --out target/package/man
+	target/release/pgseal completions bash > target/package/pgseal.bash
+	target/release/pgseal completions zsh > target/package/_pgseal
+	target/release/pgseal completions fish > target/package/pgseal.fish
+	$(CARGO) deb --no-build
+
+packages:
+	@scripts/setup.sh server packaging
+	PATH="$$HOME/.cargo/bin:$$PATH" tests/packaging/run
+
 setup:
-	@scripts/setup.sh server components libclang softhsm moto chromium
+	@scripts/setup.sh server components libclang softhsm moto chromium packaging
 
 clean:
 	$(CARGO) clean

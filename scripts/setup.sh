@@ -8,6 +8,7 @@
 #   scripts/setup.sh moto
 #   scripts/setup.sh callgrind   what counts instructions
 #   scripts/setup.sh chromium    the browser in which the status page is tested
+#   scripts/setup.sh packaging   what looks at manifests, units and programs
 #
 # What is there is left as it is: installing a package again would upgrade it, and restart a server.
 set -euo pipefail
@@ -61,6 +62,12 @@ callgrind() {
 
 chromium() {
     have chromium || have chromium-browser || have google-chrome || packages 'Chromium' chromium
+}
+
+packaging() {
+    have python3 && python3 -c 'import yaml' 2>/dev/null || packages 'PyYAML' python3 python3-yaml
+    have systemd-analyze && have systemd-sysusers || packages 'systemd' systemd
+    have file || packages 'file' file
 }
 
 # The folder of the newest server, or nothing.

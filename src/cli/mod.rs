@@ -7,6 +7,8 @@ mod auth;
 mod check;
 mod database;
 mod explain;
+mod generate;
+mod health;
 mod heartbeat;
 pub mod init;
 mod keys;
@@ -21,12 +23,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
 use crate::admin::Exposed;
 use crate::jobs::connection::ConnectError;
 use crate::jobs::{ChoiceError, JobError, Work};
-use crate::keyring::KeyringError;
+use crate::keyring::{self, KeyringError};
 use crate::net::auth::UserlistError;
 use crate::net::tls::{TlsError, UpstreamTls};
 use crate::policy::PolicyError;
@@ -103,6 +105,9 @@ enum Command {
     Decrypt(stored::MoveArgs),
     Verify(stored::VerifyArgs),
     Open(open::OpenArgs),
+    Health(health::HealthArgs),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
 }
 
 /// Make a keyring with one active data key named `default`, or propose a policy
@@ -135,6 +140,9 @@ pub struct InitArgs {
     /// `vault-transit:[MOUNT/]KEY`, `aws-kms:KEY` or `pkcs11:URI`.
     #[arg(long, value_name = "KEK", env = "PGSEAL_KEK", required_unless_present = "suggest")]
     pub kek: Option<String>,
+    /// Leave a keyring that is there already as it is, and succeed if it opens; for scripts that run at each start.
+    #[arg(long, conflicts_with = "suggest")]
+    pub if_absent: bool,
     /// Propose a policy for this database, from its columns and from what pg_stat_statements has seen there.
     #[arg(long, value_name = "URL")]
     pub suggest: Option<String>,
@@ -461,6 +469,11 @@ pub struct ExplainArgs {
     pub sql: String,
 }
 
+/// The command line's definition, for manual pages, completions, and tests of what the documentation says.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the command line, runs the command, and maps the outcome to an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -479,6 +492,9 @@ pub fn main() -> ExitCode {
         Command::Decrypt(args) => stored::moved(Work::Decrypt, &args, &mut out),
         Command::Verify(args) => stored::verify(&args, &mut out),
         Command::Open(args) => open::run(&args, &mut out),
+        Command::Health(args) => health::run(&args, &mut out),
+        Command::Completions(args) => Ok(generate::completions(&args, command(), &mut out)),
+        Command::Man(args) => generate::man(&args, command()),
     };
     let exit = exit.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "pgseal: {error:#}");
@@ -532,6 +548,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 fn init_or_suggest(args: &InitArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     match (&args.suggest, &args.keyring, &args.kek) {
         (Some(url), _, _) => suggest::run(args, url, out),
+        (None, Some(keyring), Some(_)) if args.if_absent && keyring.exists() => {
+            keyring::load(keyring, None)?;
+            writeln!(out, "the keyring {} is there already", keyring.display())?;
+            Ok(Exit::Success)
+        }
         (None, Some(keyring), Some(kek)) => init_keyring(keyring, kek, out),
         // clap asks for both.
         (None, _, _) => Ok(Exit::Usage),
@@ -561,8 +582,6 @@ fn block_on<T>(conversation: impl Future<Output = anyhow::Result<T>>) -> anyhow:
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -371,6 +371,15 @@ impl Refusal {
         }
     }
 
+    /// The way out, and where more is said of it; none where the server itself would have said as much.
+    fn hint(&self) -> Option<String> {
+        if self.reason.is_the_servers() {
+            return self.reason.hint().map(str::to_owned);
+        }
+        let more = format!("See docs/errors.md#{}.", self.label().replace(' ', "-"));
+        Some(self.reason.hint().map_or_else(|| more.clone(), |hint| format!("{hint} {more}")))
+    }
+
     /// The encrypted column that it is about (the first, where there are two), and what in the statement, in the
     /// statement's own words; each where it can be named.
     pub fn about(&self) -> (Option<&ColumnName>, Option<String>) {
@@ -512,6 +521,52 @@ impl Reason {
         }
     }
 
+    /// True of the errors that PostgreSQL itself would give.
+    fn is_the_servers(&self) -> bool {
+        match self {
+            Self::UndefinedColumn { .. }
+            | Self::AmbiguousColumn { .. }
+            | Self::UndefinedTable { .. }
+            | Self::UndefinedAlias { .. }
+            | Self::UndefinedStatement { .. }
+            | Self::UntypedParameter { .. }
+            | Self::WrongArguments { .. }
+            | Self::PlanChanged => true,
+            Self::NotComparable { .. }
+            | Self::NotOrdered { .. }
+            | Self::DifferentlySealed { .. }
+            | Self::DifferentlyTyped { .. }
+            | Self::MeetsPlain { .. }
+            | Self::StoredInPlain { .. }
+            | Self::PlainStored { .. }
+            | Self::Narrower { .. }
+            | Self::Function { .. }
+            | Self::Construct { .. }
+            | Self::CastOfColumn { .. }
+            | Self::CastOfConstant { .. }
+            | Self::BesideColumn { .. }
+            | Self::ParameterConflict { .. }
+            | Self::WholeRow { .. }
+            | Self::Moving { .. }
+            | Self::DeclaredType { .. }
+            | Self::LastingConstant { .. }
+            | Self::LeavesPolicy { .. }
+            | Self::EntersPolicy { .. }
+            | Self::Shadows { .. }
+            | Self::PlainDefault { .. }
+            | Self::Blocked { .. }
+            | Self::WritesBlocked { .. }
+            | Self::Kind { .. }
+            | Self::ReachingFunction { .. }
+            | Self::NotUnderstood { .. }
+            | Self::NotParsed { .. }
+            | Self::Encoding
+            | Self::Strings
+            | Self::TooComplex
+            | Self::NoSchema => false,
+        }
+    }
+
     /// The way out, where there is one to name.
     fn hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -595,7 +650,7 @@ impl std::error::Error for Refusal {}
 impl ClientFacing for Refusal {
     fn client_error(&self) -> ClientError {
         let mut error = ClientError::error(self.reason.code(), self.reason.to_string());
-        error.hint = self.reason.hint().map(str::to_owned);
+        error.hint = self.hint();
         error.position = self.position;
         if let Reason::WrongArguments { expected, given, .. } = &*self.reason {
             error.detail = Some(format!("Expected {expected} parameters but got {given}."));

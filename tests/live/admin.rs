@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Cluster, Proxy};
+use crate::support::{Cluster, Proxy, pgseal};
 
 const POLICY: &str = r#"version = 1
 [table."public.people"]
@@ -198,6 +198,10 @@ fn readiness_follows_the_server_and_the_end() {
     let site = Site::start();
     assert_eq!(get(site.admin, "/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(get(site.admin, "/readyz"), (200, "ready\n".to_owned()));
+    let admin = site.admin.to_string();
+    let health = |more: &[&str]| pgseal(&[&["health", "--admin", &admin], more].concat());
+    assert_eq!(health(&[]), (true, "ok\n".to_owned()));
+    assert_eq!(health(&["--ready"]), (true, "ready\n".to_owned()));
     let mut client = site.proxy.connect(&site.database);
     client.run("BEGIN");
     site.proxy.process().signal("TERM");
@@ -220,6 +224,8 @@ fn a_proxy_whose_server_is_away_is_not_ready() {
     // Where no test listens.
     let nobody = "127.0.0.1:1".parse().unwrap();
     let proxy = Proxy::start_with(nobody, POLICY, &[("PGSEAL_ADMIN", &admin.to_string())]);
+    let (is_ready, why) = pgseal(&["health", "--ready", "--admin", &admin.to_string()]);
+    assert!(!is_ready && why.starts_with("the server cannot be reached: "), "{why}");
     let (code, text) = get(admin, "/readyz");
     assert!(code == 503 && text.starts_with("the server cannot be reached: "), "{text}");
     assert_eq!(get(admin, "/healthz").0, 200);

@@ -293,14 +293,14 @@ Once these columns are encrypted, of 1000 calls of 6 statements in database app:
 Refused, function: 8 calls (0.8%)
          6 SELECT id FROM users WHERE lower(email) = ?
            function lower cannot be carried out on encrypted column public.users.email
-           Read the column and compute in the application, or take the column out of the policy.
+           Read the column and compute in the application, or take the column out of the policy. See docs/errors.md#function.
          2 SELECT id FROM users WHERE lower(email) = ? AND id = ?
            function lower cannot be carried out on encrypted column public.users.email
 
 Refused, not ordered: 1 call (0.1%)
          1 SELECT id FROM users ORDER BY born
            column public.users.born is encrypted without order, so ORDER BY cannot be carried out on it
-           Sort and compare by order in the application.
+           Sort and compare by order in the application. See docs/errors.md#not-ordered.
 
 Unknown: they fail today too, or need another search_path
          1 SELECT id FROM missing
