@@ -19,7 +19,7 @@ use crate::policy::type_name;
 pub use crate::policy::{ColumnName, ColumnState, RelationName, Storage};
 pub use check::{Finding, Grade, Statistics, check};
 pub use load::{CatalogError, Loader};
-pub use pin::{OWN_TRIGGER, Phase, Pin};
+pub use pin::{Form, OWN_TRIGGER, Phase, Pin};
 pub use queries::{CatalogQuery, EPILOGUE, PROLOGUE, QUERIES, SESSION_QUERY};
 pub use session::SessionFacts;
 
@@ -42,7 +42,7 @@ pub struct Class {
     pub state: ColumnState,
     /// The server would describe it without the modifier of its type: it is an expression's.
     pub bare: bool,
-    /// Under which version of the key its values are, where that is not the active one for sure.
+    /// In which form its values are, where that is not under the active version of the key for sure.
     pub pin: Option<Arc<Pin>>,
 }
 
@@ -55,7 +55,12 @@ impl Class {
             && self.storage == other.storage
     }
 
-    /// The pin of a context whose values are being moved from one version of the key to another.
+    /// Whether its values are deterministic and may be plaintext, which only a pin tells.
+    pub fn is_between(&self) -> bool {
+        self.state == ColumnState::Migrating && self.binding.mode == Mode::Deterministic
+    }
+
+    /// The pin of a context whose values are being moved from one form to another.
     pub fn moving(&self) -> Option<&Arc<Pin>> {
         self.pin.as_ref().filter(|pin| pin.phase == Phase::Moving)
     }

@@ -1,9 +1,10 @@
-//! Pins: under which version of its key a deterministic context's values are, while that is changing.
+//! Pins: in which form a deterministic context's values are stored, while that is changing.
 //!
-//! Where equal values are compared by their ciphertexts, all of a context have to be under one version. A context
-//! without a pin is under its key's active version. One whose key was promoted has a pin, which is the comment of the
-//! table in schema `pgseal` that the move's map is (`docs/lifecycle.md`): written with it in one transaction, and read
-//! with the catalog by every session, whatever role it has.
+//! Where equal values are compared by what is stored of them, all of a context have to be in one form: under one version
+//! of their key, or in plaintext before their first encryption. A context without a pin is under its key's active
+//! version. One whose key was promoted, or that is being encrypted, has a pin, which is the comment of the table in
+//! schema `pgseal` that the move's map is (`docs/lifecycle.md`): written with it in one transaction, and read with the
+//! catalog by every session, whatever role it has.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,23 +24,35 @@ pub struct Pin {
     pub context: String,
     /// How far the move is.
     pub phase: Phase,
-    /// The version that the values are moved from.
-    pub old: KeyId,
-    /// The version that they are moved to.
-    pub new: KeyId,
+    /// The form that the values are moved from.
+    pub old: Form,
+    /// The one that they are moved to.
+    pub new: Form,
 }
 
-/// How far the values of a context have been moved from one version to another.
+/// In which form a value is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Form {
+    /// As it is.
+    Plaintext,
+    /// Under a version of its key.
+    Sealed(KeyId),
+}
+
+/// How far the values of a context have been moved from one form to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// All are under the old version, and new ones are sealed by it.
+    /// All are in the old form, and new ones are stored in it.
     Old,
-    /// Each is under one of the two, in all of its rows at once; the map knows which.
+    /// Each is in one of the two, in all of its rows at once; the map knows which.
     Moving,
-    /// All are under the new version.
+    /// All are in the new form.
     New,
 }
+
+/// What stands in the comment for [`Form::Plaintext`]. No key's id: those are eight hexadecimal digits.
+const PLAINTEXT: &str = "plaintext";
 
 /// What stands in the comment.
 #[derive(Serialize, Deserialize)]
@@ -63,12 +76,41 @@ impl Phase {
     }
 }
 
+impl Form {
+    /// The word of the comment: the id of the key, or `plaintext`.
+    fn read(word: &str) -> Option<Self> {
+        if word == PLAINTEXT { Some(Self::Plaintext) } else { word.parse().ok().map(Self::Sealed) }
+    }
+}
+
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plaintext => f.write_str(PLAINTEXT),
+            Self::Sealed(id) => id.fmt(f),
+        }
+    }
+}
+
 impl Pin {
+    /// The form in which a new value is stored. What has moved already is put right by a trigger.
+    pub fn stores(&self) -> Form {
+        match self.phase {
+            Phase::Old | Phase::Moving => self.old,
+            Phase::New => self.new,
+        }
+    }
+
+    /// Whether rows may hold plaintext.
+    pub fn has_plaintext(&self) -> bool {
+        self.stores() == Form::Plaintext || self.phase == Phase::Moving && self.new == Form::Plaintext
+    }
+
     /// The pin that a map's name and comment tell; `None` if they tell none.
     pub fn read(table: &str, comment: &str) -> Option<Self> {
         let number = table.strip_prefix("map_")?.parse().ok()?;
         let Comment { key, context, phase, old, new } = serde_json::from_str(comment).ok()?;
-        Some(Self { number, key, context, phase, old: old.parse().ok()?, new: new.parse().ok()? })
+        Some(Self { number, key, context, phase, old: Form::read(&old)?, new: Form::read(&new)? })
     }
 
     /// What stands in the map's comment.
@@ -97,12 +139,32 @@ mod tests {
             key: "default".into(),
             context: "public.users.email".into(),
             phase: Phase::Moving,
-            old: KeyId([1, 2, 3, 4]),
-            new: KeyId([5, 6, 7, 8]),
+            old: Form::Sealed(KeyId([1, 2, 3, 4])),
+            new: Form::Sealed(KeyId([5, 6, 7, 8])),
         };
         assert_eq!(Pin::read("map_7", &pin.comment()), Some(pin.clone()));
+        let first = Pin { old: Form::Plaintext, ..pin.clone() };
+        assert_eq!(Pin::read("map_7", &first.comment()), Some(first));
+        assert_eq!(Pin::read("map_7", &pin.comment().replace("01020304", "plain")), None);
         assert_eq!(Pin::read("map_x", &pin.comment()), None);
         assert_eq!(Pin::read("map_7", "a map"), None);
         assert_eq!(Pin::read("map_7", &pin.comment().replace("moving", "resting")), None);
+    }
+
+    #[test]
+    fn a_pin_says_what_is_stored_in_each_phase() {
+        let sealed = Form::Sealed(KeyId([1, 2, 3, 4]));
+        let cases = [
+            (Form::Plaintext, sealed, Phase::Old, Form::Plaintext, true),
+            (Form::Plaintext, sealed, Phase::Moving, Form::Plaintext, true),
+            (Form::Plaintext, sealed, Phase::New, sealed, false),
+            (sealed, Form::Plaintext, Phase::Old, sealed, false),
+            (sealed, Form::Plaintext, Phase::Moving, sealed, true),
+            (sealed, Form::Plaintext, Phase::New, Form::Plaintext, true),
+        ];
+        for (old, new, phase, stored, has_plaintext) in cases {
+            let pin = Pin { number: 1, key: "k".into(), context: "c".into(), phase, old, new };
+            assert_eq!((pin.stores(), pin.has_plaintext()), (stored, has_plaintext), "{pin:?}");
+        }
     }
 }

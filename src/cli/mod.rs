@@ -98,8 +98,8 @@ enum Command {
     Rotate(stored::MoveArgs),
     /// Encrypt the plaintext that is in a column, while the application goes on
     ///
-    /// The column is a randomized one that stays of type text or varchar, and the policy that all proxies run under says
-    /// state = "migrating" of it.
+    /// The column stays of type text or varchar, and the policy that all proxies run under says state = "migrating" of
+    /// it. A deterministic one is encrypted value by value, with all columns that it is compared with.
     Encrypt(stored::MoveArgs),
     /// Make stored values plaintext again, while the application goes on
     Decrypt(stored::MoveArgs),
@@ -518,8 +518,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             | JobError::Unfit { .. }
             | JobError::NoSchema
             | JobError::Ambiguous { .. }
+            | JobError::Plaintext { .. }
             | JobError::Pin(_)
-            | JobError::Unfinished(_)
+            | JobError::Unfinished { .. }
             | JobError::Mixed(_)
             | JobError::Hindered(..)
             | JobError::Unopened { .. },

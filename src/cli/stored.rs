@@ -100,6 +100,9 @@ pub(super) struct MoveArgs {
     /// Only count what would be done.
     #[arg(long)]
     pub dry_run: bool,
+    /// Rows of deterministic columns that are left for the lock which ends their move; more are walked once more.
+    #[arg(long, hide = true, default_value_t = 100)]
+    pub left_for_the_end: u64,
 }
 
 /// Policy and catalog, joined.
@@ -120,6 +123,21 @@ impl Ground {
 
     fn tables(&self, chosen: &BTreeSet<ColumnName>) -> Vec<jobs::Table> {
         jobs::tables(&self.schema, &self.catalog, |column, _| chosen.contains(column))
+    }
+
+    /// The deterministic columns that share their context with one of those.
+    fn of_one_context(&self, chosen: &BTreeSet<ColumnName>) -> BTreeSet<ColumnName> {
+        let contexts: BTreeSet<_> = chosen
+            .iter()
+            .filter_map(|name| self.policy.column(name))
+            .filter(|column| column.mode == Mode::Deterministic)
+            .map(|column| (&column.key, &column.context))
+            .collect();
+        let all = self.policy.columns();
+        let alike = all.filter(|(_, column)| {
+            column.mode == Mode::Deterministic && contexts.contains(&(&column.key, &column.context))
+        });
+        alike.map(|(name, _)| name).collect()
     }
 
     /// Materialized views that hold copies of the columns.
@@ -320,20 +338,52 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
     let keys = Arc::new(keyring::load(&args.stored.keyring, args.stored.kek.as_deref())?);
     block_on(async {
         let ground = Ground::new(&args.stored).await?;
-        let chosen = jobs::choose(&ground.policy, &args.what)?;
+        let is_deterministic =
+            |name: &ColumnName| ground.policy.column(name).is_some_and(|c| c.mode == Mode::Deterministic);
+        let mut chosen = jobs::choose(&ground.policy, &args.what)?;
+        // A deterministic column moves with all that it is compared with.
+        chosen.extend(ground.of_one_context(&chosen));
         for column in ground.absent(&chosen) {
             writeln!(out, "column {column} is not in the database, or cannot hold encrypted values")?;
         }
+        let (by_value, row_by_row): (BTreeSet<_>, BTreeSet<_>) =
+            chosen.iter().cloned().partition(is_deterministic);
         let limits = Limits {
             batch: args.batch,
             workers: args.workers,
             rows_per_second: args.rows_per_second,
             lock_wait: Duration::from_millis(args.max_lock_wait.get().into()),
         };
-        if work == Work::Encrypt && ground.hindered(&chosen, args, out)? {
+        let needs_policy = match work {
+            Work::Rotate => false,
+            Work::Encrypt => true,
+            Work::Decrypt => !by_value.is_empty(),
+        };
+        if needs_policy && ground.hindered(&chosen, args, out)? {
             return Ok(Exit::Problems);
         }
-        if work == Work::Encrypt
+        let tables = ground.tables(&row_by_row);
+        let contexts = jobs::contexts(&ground.schema, &ground.catalog, |column, _| by_value.contains(column));
+        let database = &args.stored.database;
+        let mover = Mover {
+            database,
+            contexts,
+            catalog: &ground.catalog,
+            keys: keys.clone(),
+            work,
+            limits,
+            left_for_the_end: args.left_for_the_end,
+            lease: Duration::from_secs(args.catalog_lease),
+        };
+        let runner = Runner { database, work, tables, keys, limits };
+        if args.dry_run {
+            let code = estimated(&runner.estimate().await?, args, out)?;
+            return contexts_estimated(&mover.estimate().await?, code, out);
+        }
+        if needs_policy {
+            mover.prepare().await?;
+        }
+        if needs_policy
             && let Some(others) = fleet::under_another_policy(
                 &fleet::proxies(&Database::connect(&args.stored.database).await?).await?,
                 &ground.policy.digest(),
@@ -341,29 +391,10 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         {
             writeln!(
                 out,
-                "proxies that run another policy than this one would write plaintext, or not read what is encrypted:\n\
+                "proxies that run another policy than this one would write plaintext, or not read what is stored:\n\
                  {others}\ngive them this policy first: they read it again when its file changes, and at SIGHUP"
             )?;
             return Ok(Exit::Problems);
-        }
-        let is_deterministic =
-            |name: &ColumnName| ground.policy.column(name).is_some_and(|c| c.mode == Mode::Deterministic);
-        let by_value = |column: &ColumnName| work == Work::Rotate && is_deterministic(column);
-        let row_by_row = chosen.iter().filter(|column| !by_value(column)).cloned().collect();
-        let tables = ground.tables(&row_by_row);
-        let contexts = match work {
-            Work::Rotate => {
-                jobs::contexts(&ground.schema, &ground.catalog, |column, _| chosen.contains(column))
-            }
-            Work::Encrypt | Work::Decrypt => Vec::new(),
-        };
-        let database = &args.stored.database;
-        let lease = Duration::from_secs(args.catalog_lease);
-        let mover = Mover { database, contexts, catalog: &ground.catalog, keys: keys.clone(), limits, lease };
-        let runner = Runner { database, work, tables, keys, limits };
-        if args.dry_run {
-            let code = estimated(&runner.estimate().await?, args, out)?;
-            return contexts_estimated(&mover.estimate().await?, code, out);
         }
         let display = Display::new(work);
         let mut moved = mover.run(&|progress| display.show(&progress)).await;

@@ -57,6 +57,13 @@ pub struct Failure {
     pub why: Fault,
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { column, row, why } = self;
+        write!(f, "{column}: {row}: {why}")
+    }
+}
+
 /// Why a job cannot be done, or not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -118,6 +125,18 @@ pub enum JobError {
         /// Where.
         row: String,
     },
+    /// Plaintext that cannot be encrypted where it is.
+    #[error("column {column} has {count} values that {why}, one of them at {row}: nothing is changed")]
+    Plaintext {
+        /// The column.
+        column: crate::policy::ColumnName,
+        /// How many.
+        count: u64,
+        /// What they are.
+        why: &'static str,
+        /// Where one of them is.
+        row: String,
+    },
     /// Rows that the walk does not come to.
     #[error("{left} values of table {table} are left, and walking the table does not find them")]
     Unreached {
@@ -131,14 +150,18 @@ pub enum JobError {
     Pin(String),
     /// An earlier move has not ended.
     #[error(
-        "the values of context {0} are not all under the active version of their key yet: run \"pgseal rotate\" to its end \
-         first"
+        "a move of the values of context {context} has not ended: run \"pgseal {}\" to its end first", work.as_str()
     )]
-    Unfinished(String),
+    Unfinished {
+        /// The context.
+        context: String,
+        /// What it is.
+        work: Work,
+    },
     /// Values of one context are under several keys, and no move is under way.
     #[error(
-        "the values of context {0} are under several versions of their key, and nothing says how far a move was: equal \
-         values may differ, and no job can tell; restore the table pgseal.map_N of the move, or the rows"
+        "the values of context {0} are in several forms (plaintext, versions of their key), and nothing says how far a \
+         move was: equal values may differ, and no job can tell; restore the table pgseal.map_N of the move, or the rows"
     )]
     Mixed(String),
     /// Something stands in the way of a move.
@@ -146,11 +169,14 @@ pub enum JobError {
     Hindered(String, String),
     /// Values that do not open cannot be moved, and a move ends only with all.
     #[error(
-        "{failed} values of context {context} cannot be opened, so the move cannot end: \"pgseal verify\" names their rows, to be mended or deleted"
+        "{failed} values of context {context} cannot be moved, so the move cannot end before they are mended or deleted \
+         ({first})"
     )]
     Unopened {
         /// The context.
         context: String,
+        /// One of them.
+        first: String,
         /// How many.
         failed: u64,
     },

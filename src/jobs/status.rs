@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::record::{self, Job};
 use super::value::hex;
 use super::{JobError, MARK, doing, of_t};
-use crate::catalog::{Catalog, Class, ColumnName, RelationKind, RelationName, Storage};
+use crate::catalog::{Catalog, Class, ColumnName, Form, RelationKind, RelationName, Storage};
 use crate::crypto::{self, HEADER_LEN, Header, KeyId, Mode, TEXT_PREFIX};
 use crate::sql::{OutputValue, Schema};
 
@@ -69,15 +69,19 @@ pub async fn status(client: &Client, schema: &Schema, catalog: &Catalog) -> Resu
     Ok(status)
 }
 
-/// Rows of one table's own under each key, plaintext left out.
-pub(super) async fn by_key(
+/// Rows of one table's own in each form.
+pub(super) async fn by_form(
     client: &Client,
     table: &RelationName,
     column: &str,
     class: &Class,
-) -> Result<BTreeMap<KeyId, u64>, JobError> {
+) -> Result<BTreeMap<Form, u64>, JobError> {
     let rows = counts(client, &format!("ONLY {table}"), column, class).await?;
-    Ok(rows.into_iter().filter_map(|(id, count)| Some((id?, count))).collect())
+    let mut forms = BTreeMap::new();
+    for (id, count) in rows {
+        *forms.entry(id.map_or(Form::Plaintext, Form::Sealed)).or_default() += count;
+    }
+    Ok(forms)
 }
 
 /// Rows by the key in their value's beginning.

@@ -6,7 +6,7 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 use super::of_t;
-use crate::catalog::{Class, Storage};
+use crate::catalog::{Class, Form, Storage};
 use crate::crypto::{self, Envelope, EnvelopeError, HEADER_LEN, Header, KeyId, TEXT_PREFIX};
 use crate::datum::{self, DatumError, Format, Input, Purpose, Settings};
 use crate::keyring::{OpenError, SealError, Vault};
@@ -32,6 +32,9 @@ pub enum FaultKind {
     /// Its plaintext would be taken for a sealed value.
     #[error("its plaintext begins as a sealed value does")]
     Ambiguous,
+    /// It is longer than the policy allows, say.
+    #[error("it is not a value of the type that the policy declares")]
+    OtherType,
 }
 
 /// Why a value cannot be opened, or not be moved. Says nothing of its content.
@@ -71,7 +74,7 @@ impl From<FaultKind> for Fault {
 impl From<DatumError> for Fault {
     /// The error's own words may quote the value.
     fn from(_: DatumError) -> Self {
-        Self("it is not a value of the type that the policy declares".to_owned())
+        FaultKind::OtherType.into()
     }
 }
 
@@ -106,7 +109,7 @@ impl Work {
 }
 
 /// Whether a value of text storage is a sealed one; NULL for NULL.
-fn is_sealed_text(value: &str) -> String {
+pub(super) fn is_sealed_text(value: &str) -> String {
     format!("(pg_catalog.left({value}, {}) = '{TEXT_PREFIX}' COLLATE \"C\")", TEXT_PREFIX.len())
 }
 
@@ -197,34 +200,55 @@ impl Values {
             }
             (Work::Decrypt, true) => {
                 self.open(class, stored)?;
-                let mut text = Vec::new();
-                datum::write(&self.canonical, &class.ty, Format::Text, &self.settings, &mut text)?;
-                if crypto::looks_like_text_envelope(&text) {
-                    return Err(FaultKind::Ambiguous.into());
-                }
-                Ok(Some(text))
+                self.plaintext(class).map(Some)
             }
         }
     }
 
-    /// The version of a key that a stored value is under; `None` if it is not a sealed one.
-    pub(super) fn key_of(&mut self, class: &Class, stored: &[u8]) -> Option<KeyId> {
+    /// The form of a stored value; `None` if it is neither a sealed one nor plaintext.
+    pub(super) fn form_of(&mut self, class: &Class, stored: &[u8]) -> Option<Form> {
+        if class.storage == Storage::Text && !crypto::looks_like_text_envelope(stored) {
+            return Some(Form::Plaintext);
+        }
         let envelope = envelope_of(class.storage, stored, &mut self.envelope).ok()?;
-        Envelope::parse(envelope).ok().map(|envelope| envelope.header.key_id)
+        Envelope::parse(envelope).ok().map(|envelope| Form::Sealed(envelope.header.key_id))
     }
 
-    /// A stored value sealed anew under a version of its key.
-    pub(super) fn under(
+    /// A stored value in another form. Different values stay different.
+    pub(super) fn in_form(
         &mut self,
         class: &Class,
         stored: &[u8],
-        key: KeyId,
+        (old, new): (Form, Form),
         now: Instant,
     ) -> Result<Vec<u8>, Fault> {
-        self.open(class, stored)?;
+        match old {
+            Form::Sealed(_) => drop(self.open(class, stored)?),
+            Form::Plaintext => self.take(class, stored)?,
+        }
+        let Form::Sealed(key) = new else { return self.plaintext(class) };
         let mut envelope = Vec::new();
         self.vault.seal_under(key, &class.binding, &self.canonical, &mut envelope, now)?;
         Ok(as_stored(class, envelope))
+    }
+
+    /// Keeps what is plaintext, if it is a value of the column's type as it stands.
+    fn take(&mut self, class: &Class, stored: &[u8]) -> Result<(), Fault> {
+        self.canonical.clear();
+        let input = Input { source: None, format: Format::Text, bytes: stored };
+        datum::canonical(input, &class.ty, Purpose::Store, true, &self.settings, &mut self.canonical)?;
+        // One that is too long by nothing but spaces would be cut, and might then be equal to another.
+        if *self.canonical != stored { Err(FaultKind::OtherType.into()) } else { Ok(()) }
+    }
+
+    /// What is kept, as plaintext is stored.
+    fn plaintext(&self, class: &Class) -> Result<Vec<u8>, Fault> {
+        let mut text = Vec::new();
+        datum::write(&self.canonical, &class.ty, Format::Text, &self.settings, &mut text)?;
+        if crypto::looks_like_text_envelope(&text) {
+            return Err(FaultKind::Ambiguous.into());
+        }
+        Ok(text)
     }
 
     /// Seals what is kept.

@@ -314,6 +314,12 @@ pub enum SealError {
         "the database does not say under which version of data key \"{0}\" the values of this column are"
     )]
     NotPinned(String),
+    /// The policy says that values may be plaintext, and the database not whether they are.
+    #[error("the database does not say whether the values of this column are encrypted")]
+    NotBegun,
+    /// The database says that values are plaintext, and the policy that they are not.
+    #[error("values of this column are plaintext, and this proxy's policy says that they are encrypted")]
+    NotMigrating,
     /// The envelope would be larger than [`MAX_ENVELOPE`].
     #[error("a value of {bytes} bytes is too large to be sealed")]
     TooLarge {
@@ -337,7 +343,9 @@ impl ClientFacing for SealError {
             Self::NoActiveKey(_) | Self::NotHeld { .. } | Self::Entropy(_) | Self::Cipher(_) => {
                 SqlState::INTERNAL
             }
-            Self::NotPinned(_) => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::NotPinned(_) | Self::NotBegun | Self::NotMigrating => {
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             Self::TooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::OrderedNotSupported => SqlState::FEATURE_NOT_SUPPORTED,
         };
@@ -353,6 +361,13 @@ impl ClientFacing for SealError {
                 "A version of it retires, and a deterministic column's values are compared by their ciphertexts, so all have to \
                  be under one version."
             ).with_hint(format!("Run \"pgseal rotate {key}\".")),
+            Self::NotBegun => error
+                .with_detail("The policy says state = \"migrating\", and no move of its values has begun.")
+                .with_hint("Run \"pgseal encrypt\" for it, or \"pgseal decrypt\"."),
+            Self::NotMigrating => error.with_hint(
+                "Give every proxy the policy that \"pgseal encrypt\" or \"pgseal decrypt\" was given, with \
+                 state = \"migrating\".",
+            ),
             Self::TooLarge { .. } => {
                 error.with_detail(format!("A sealed value has at most {MAX_ENVELOPE} bytes."))
             }

@@ -328,7 +328,7 @@ mode = "fast"
 [table."public.users"]
 a = { mode = "deterministic" }
 b = { type = "text", mode = "ordered", extra = 1 }
-c = { type = "text", mode = "deterministic", state = "migrating" }
+c = { type = "date", mode = "deterministic", state = "migrating" }
 "#,
         );
         let places: Vec<_> =
@@ -375,7 +375,8 @@ c = { type = "text", mode = "deterministic", state = "migrating" }
             (column("email = { type = \"text\", mod = \"x\" }"), "p.toml:3:26: unknown key \"mod\" on a column; expected one of type"),
             (column("email = { type = \"text\", mode = \"Random\" }"), "expected \"randomized\" or \"deterministic\" or"),
             (column("email = { type = \"text\", mode = \"ordered\" }"), "not available in this version yet"),
-            (column("email = { type = \"date\", state = \"migrating\" }"), "only available for randomized columns of type text"),
+            (column("email = { type = \"date\", state = \"migrating\" }"), "only available for columns of type text"),
+            (column("email = { type = \"char(5)\", state = \"migrating\" }"), "only available for columns of type text"),
             (
                 column("a = { type = \"text\", state = \"migrating\" }\nb = { type = \"text\", context = \"public.users.a\" }"),
                 "p.toml:4:1: public.users.b shares the context public.users.a with public.users.a (line 3), but differs in state",

@@ -231,17 +231,17 @@ impl Reader<'_> {
             TypeName::Builtin(ty) => matches!(ty.base, Base::Text | Base::Varchar),
             TypeName::Named { .. } => false,
         });
-        if state == ColumnState::Migrating && (!is_text || mode != Mode::Randomized) {
+        if state == ColumnState::Migrating && !is_text {
             self.report(
                 value.span(),
-                "state = \"migrating\" is only available for randomized columns of type text or varchar in this \
-                 version; others have to hold no plaintext",
+                "state = \"migrating\" is only available for columns of type text or varchar in this version; others \
+                 have to hold no plaintext",
             );
-        } else if state == ColumnState::Migrating && context != name.to_string() {
+        } else if state == ColumnState::Migrating && mode == Mode::Randomized && context != name.to_string() {
             self.report(
                 value.span(),
-                "a column in state = \"migrating\" has no context beside its own: plaintext of it could come into \
-                 columns that hold none",
+                "a randomized column in state = \"migrating\" has no context beside its own: plaintext of it could \
+                 come into columns that hold none",
             );
         }
         state

@@ -85,9 +85,20 @@ fn written(storage: Storage, stored: Vec<u8>, out: &mut String) -> Result<(), Cl
         Storage::Text => (stored, "'::pg_catalog.text)"),
     };
     out.push_str("('");
-    out.push_str(std::str::from_utf8(&stored).map_err(|_| misplaced())?);
+    quoted(std::str::from_utf8(&stored).map_err(|_| misplaced())?, out);
     out.push_str(cast);
     Ok(())
+}
+
+/// Appends the inside of a literal. Only plaintext has quotes; a backslash means itself, since nothing is edited while
+/// `standard_conforming_strings` is off.
+fn quoted(text: &str, out: &mut String) {
+    for (at, part) in text.split('\'').enumerate() {
+        if at > 0 {
+            out.push_str("\'\'");
+        }
+        out.push_str(part);
+    }
 }
 
 fn array_literal(
@@ -97,10 +108,11 @@ fn array_literal(
     out: &mut String,
 ) -> Result<(), ClientError> {
     let (sealed, oid) = seal_array(usage, usage.source, Format::Text, value.as_bytes(), values)?;
-    // Neither hex nor base64url needs escaping in an array's text form, but for the backslash of `\x`.
     let text = String::from_utf8(sealed).map_err(|_| misplaced())?;
     let ty = if oid == BYTEA { "bytea" } else { "text" };
-    let array = format!("('{text}'::pg_catalog.{ty}[])");
+    let mut array = String::from("('");
+    quoted(&text, &mut array);
+    array += &format!("'::pg_catalog.{ty}[])");
     match usage.class.moving() {
         Some(pin) => out.push_str(&each_of(usage.place, pin.number, &array, usage.class.storage)),
         None => out.push_str(&array),

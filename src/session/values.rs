@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::Tools;
-use crate::catalog::{Class, ColumnState, Phase, Pin, Storage};
-use crate::crypto::{self, KeyId, Mode};
+use crate::catalog::{Class, ColumnState, Form, Pin, Storage};
+use crate::crypto::{self, Mode};
 use crate::datum::{self, DatumError, Format, Input, Oid, Settings, Type};
 use crate::error::{ClientError, ClientFacing as _, SqlState};
 use crate::keyring::{SealError, Vault};
@@ -71,8 +71,8 @@ impl Values<'_> {
         out: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
         self.take(usage, input)?;
-        let key = self.key(&usage.class).map_err(|e| named(e.client_error(), &usage.class))?;
-        self.sealed(&usage.class, key, out)
+        let form = self.form(&usage.class).map_err(|e| named(e.client_error(), &usage.class))?;
+        self.stored(&usage.class, form, out)
     }
 
     /// Appends both forms of a client's value whose class is being moved, the old one to `old`.
@@ -85,22 +85,24 @@ impl Values<'_> {
         new: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
         self.take(usage, input)?;
-        self.sealed(&usage.class, pin.old, old)?;
-        self.sealed(&usage.class, pin.new, new)
+        self.stored(&usage.class, pin.old, old)?;
+        self.stored(&usage.class, pin.new, new)
     }
 
-    /// The version of a class's key that its values are under.
-    fn key(&self, class: &Class) -> Result<KeyId, SealError> {
+    /// The form in which a class's values are stored.
+    fn form(&self, class: &Class) -> Result<Form, SealError> {
         let keys = self.vault.keys();
         match &class.pin {
-            Some(pin) => Ok(match pin.phase {
-                Phase::Old | Phase::Moving => pin.old,
-                Phase::New => pin.new,
-            }),
+            Some(pin) => Ok(pin.stores()),
+            // Nothing else tells whether its values are plaintext, all of them: the rows may be of either kind.
+            None if class.is_between() => Err(SealError::NotBegun),
             None if class.binding.mode != Mode::Randomized && keys.is_retiring(&class.key) => {
                 Err(SealError::NotPinned(class.key.clone()))
             }
-            None => keys.active(&class.key).ok_or_else(|| SealError::NoActiveKey(class.key.clone())),
+            None => {
+                let active = keys.active(&class.key).map(Form::Sealed);
+                active.ok_or_else(|| SealError::NoActiveKey(class.key.clone()))
+            }
         }
     }
 
@@ -138,9 +140,22 @@ impl Values<'_> {
         Ok(())
     }
 
-    /// Appends the stored form, under a version of the key, of the value that was taken in.
-    fn sealed(&mut self, class: &Class, key: KeyId, out: &mut Vec<u8>) -> Result<(), ClientError> {
+    /// Appends one stored form of the value that was taken in.
+    fn stored(&mut self, class: &Class, form: Form, out: &mut Vec<u8>) -> Result<(), ClientError> {
         let Scratch { canonical, envelope, opened: _ } = &mut *self.scratch;
+        let key = match form {
+            Form::Sealed(key) => key,
+            // The policy has the last word on what may be sent as it is.
+            Form::Plaintext if class.state != ColumnState::Migrating || class.storage != Storage::Text => {
+                return Err(named(SealError::NotMigrating.client_error(), class));
+            }
+            Form::Plaintext if crypto::looks_like_text_envelope(canonical) => return Err(ambiguous(class)),
+            // Such columns are of text types, whose canonical form is the text.
+            Form::Plaintext => {
+                out.extend_from_slice(canonical);
+                return Ok(());
+            }
+        };
         envelope.clear();
         let sealed = match class.storage {
             Storage::Bytea => &mut *out,
@@ -247,6 +262,19 @@ fn conditional(usage: &Use) -> ClientError {
         format!("a value for encrypted column {column} is none that the cast of its expression takes");
     ClientError::error(SqlState::FEATURE_NOT_SUPPORTED, message)
         .with_hint("Cast the value itself and not the expression around it.")
+}
+
+/// Plaintext that would be read as a sealed value.
+fn ambiguous(class: &Class) -> ClientError {
+    let message = format!(
+        "a value that begins with pgs1. cannot be stored in column {} or compared with it now",
+        class.column
+    );
+    ClientError::error(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .with_detail(
+            "Values that are encrypted begin so, and the column is being moved from or to plaintext.",
+        )
+        .with_hint("Once all of its values are encrypted it can be.")
 }
 
 /// An error about one column says which.

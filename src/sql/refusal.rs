@@ -194,7 +194,7 @@ pub enum Reason {
     PlanChanged,
     /// A table is defined or changed while values are moved from one key to another in the tables that there are.
     #[error(
-        "no table with encrypted columns can be made or changed while the values of {column} are moved to another key"
+        "no table with encrypted columns can be made or changed while the values of {column} are being moved, or the policy says state = \"migrating\" of it"
     )]
     Moving {
         /// A column that is being moved.
@@ -624,7 +624,7 @@ impl Reason {
             Self::TooComplex => "Split the statement.",
             Self::NoSchema => "Try again.",
             Self::Moving { .. } => {
-                "Wait for the end of \"pgseal rotate\"; \"pgseal status\" tells how far it is."
+                "Wait for the end of \"pgseal rotate\", \"encrypt\" or \"decrypt\"; \"pgseal status\" tells how far it is."
             }
             Self::UndefinedColumn { .. }
             | Self::AmbiguousColumn { .. }

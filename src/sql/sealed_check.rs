@@ -14,7 +14,7 @@ const SUFFIX: &str = "_sealed_check";
 const MAX_NAME: usize = 63;
 
 /// `CONSTRAINT name CHECK (...)` for a column of a table that has constraints of these names already.
-pub(super) fn constraint(column: &str, mode: Mode, storage: Storage, taken: &[String]) -> String {
+pub(crate) fn constraint(column: &str, mode: Mode, storage: Storage, taken: &[String]) -> String {
     let names = (0..=taken.len()).map(|number| name(column, number));
     let free = names.into_iter().find(|name| !taken.contains(name)).unwrap_or_default();
     let (name, column) = (quote_ident(&free), quote_ident(column));

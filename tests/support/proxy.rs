@@ -46,8 +46,13 @@ impl Proxy {
 
     /// Another proxy with the same policy and keyring.
     pub fn beside(&self, upstream: SocketAddr, environment: &[(&str, &str)]) -> Self {
+        self.beside_under("policy.toml", upstream, environment)
+    }
+
+    /// The same under another policy file of this one's folder.
+    pub fn beside_under(&self, policy: &str, upstream: SocketAddr, environment: &[(&str, &str)]) -> Self {
         let path = |name: &str| self.folder.join(name).display().to_string();
-        let (policy, keyring) = (path("policy.toml"), path("keyring/keyring.toml"));
+        let (policy, keyring) = (path(policy), path("keyring/keyring.toml"));
         let start =
             || Self::serve(temporary_folder(None), free_port(), upstream, &policy, &keyring, environment);
         (0..3).find_map(|_| start()).expect("a free port")

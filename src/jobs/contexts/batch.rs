@@ -7,8 +7,8 @@ use tokio::time::sleep;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, GenericClient};
 
-use super::objects::bucket_of;
-use super::{BATCH_WITHOUT_INDEX, Context, Mover, lock_key, preflight};
+use super::objects::{bucket_of, exactly};
+use super::{BATCH_WITHOUT_INDEX, Context, Mover, lock_key, pins, preflight};
 use crate::catalog::{Class, Pin, Storage};
 use crate::jobs::record::Record;
 use crate::jobs::runner::{Moved, Progress};
@@ -21,8 +21,6 @@ use crate::keyring::{Vault, os_entropy};
 use crate::policy::quote_ident;
 use crate::sql::LOCK_CLASS;
 
-/// As few rows are moved under the lock that ends the move; more are walked once more.
-const LEFT_FOR_THE_END: u64 = 100;
 /// A batch that so often had to give way is cut in two.
 const TRIES_BEFORE_A_CUT: u32 = 3;
 
@@ -65,7 +63,7 @@ pub(super) async fn all(
 ) -> Result<(), JobError> {
     let total = context.left(client, pin.old).await?;
     let record = Record {
-        work: "rotate",
+        work: pins::work(pin).as_str(),
         relation: context.context.clone(),
         columns: context.columns().map(|column| column.to_string()).collect(),
     };
@@ -91,11 +89,12 @@ pub(super) async fn all(
         is_resumed: begun.done > 0,
     };
     let mut left = total;
-    while left > LEFT_FOR_THE_END {
+    while left > mover.left_for_the_end {
         run.pass += 1;
         run.walk(client, moved).await?;
         if moved.failed > 0 {
-            return Err(JobError::Unopened { context: context.context.clone(), failed: moved.failed });
+            let first = moved.failures.first().map(ToString::to_string).unwrap_or_default();
+            return Err(unopened(context, moved.failed, first));
         }
         left = context.left(client, pin.old).await?;
     }
@@ -104,13 +103,13 @@ pub(super) async fn all(
     run.record.end(client).await
 }
 
-/// Moves the values that are left, in a transaction that keeps writers out.
+/// Moves the values that are left, in a transaction that keeps writers out, and says in how many rows.
 pub(super) async fn rest(
     mover: &Mover<'_>,
     client: &impl GenericClient,
     context: &Context,
     pin: &Pin,
-) -> Result<(), JobError> {
+) -> Result<u64, JobError> {
     let mut values = Values::new(Vault::new(mover.keys.clone(), os_entropy()));
     let mut found: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
     for table in &context.tables {
@@ -119,20 +118,23 @@ pub(super) async fn rest(
             let sql = format!(
                 "SELECT DISTINCT {value} FROM ONLY {} t WHERE {}",
                 table.name,
-                super::objects::begins(context.storage, &value, pin.old)
+                super::objects::is_in(context.storage, &value, pin.old)
             );
             for row in client.query(&sql, &[]).await.map_err(doing("does not give the last values"))? {
                 let old = stored(context.storage, &row)?;
-                let new = values.under(&column.class, &old, pin.new, Instant::now());
+                let new = values.in_form(&column.class, &old, (pin.old, pin.new), Instant::now());
                 let new =
-                    new.map_err(|_| JobError::Unopened { context: context.context.clone(), failed: 1 })?;
+                    new.map_err(|why| unopened(context, 1, format!("{}: {why}", table.column_name(column))))?;
                 found.insert(old, new);
             }
         }
     }
     let (old, new): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    exchange(client, context, pin, &old, &new).await.map_err(doing("refuses the last values"))?;
-    Ok(())
+    exchange(client, context, pin, &old, &new).await.map_err(doing("refuses the last values"))
+}
+
+fn unopened(context: &Context, failed: u64, first: String) -> JobError {
+    JobError::Unopened { context: context.context.clone(), failed, first }
 }
 
 fn stored(storage: Storage, row: &tokio_postgres::Row) -> Result<Vec<u8>, JobError> {
@@ -165,7 +167,7 @@ impl Run<'_> {
                         let Some(old) = value.as_ref().filter(|old| self.is_old(&column.class, old)) else {
                             continue;
                         };
-                        let met = buckets.entry(bucket_of(context.storage, old)).or_default();
+                        let met = buckets.entry(bucket_of(context.storage, self.pin.old, old)).or_default();
                         met.entry(old.clone()).or_insert_with(|| Origin {
                             class: column.class.clone(),
                             column: table.column_name(column),
@@ -195,7 +197,7 @@ impl Run<'_> {
     }
 
     fn is_old(&mut self, class: &Class, value: &[u8]) -> bool {
-        self.values.key_of(class, value) == Some(self.pin.old)
+        self.values.form_of(class, value) == Some(self.pin.old)
     }
 
     /// Seals values of one bucket anew and moves them.
@@ -208,7 +210,8 @@ impl Run<'_> {
     ) -> Result<(), JobError> {
         let (mut old, mut new) = (Vec::with_capacity(met.len()), Vec::with_capacity(met.len()));
         for (value, origin) in met {
-            match self.values.under(&origin.class, &value, self.pin.new, Instant::now()) {
+            let forms = (self.pin.old, self.pin.new);
+            match self.values.in_form(&origin.class, &value, forms, Instant::now()) {
                 Ok(sealed) => {
                     old.push(value);
                     new.push(sealed);
@@ -342,7 +345,8 @@ async fn exchange(
         let found = columns.map(|value| format!("{value} = ANY ($1::{ty}[])")).collect::<Vec<_>>();
         let set = table.columns.iter().map(|column| {
             let value = of_t(&column.name);
-            let moved = format!("(SELECT m.new FROM pgseal.map_{n} m WHERE m.old = {value})");
+            let exact = exactly(context.storage, &value);
+            let moved = format!("(SELECT m.new FROM pgseal.map_{n} m WHERE m.old = {exact})");
             format!("{} = COALESCE({moved}, {value})", quote_ident(&column.name))
         });
         format!(

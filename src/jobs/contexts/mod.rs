@@ -2,7 +2,8 @@
 //!
 //! If equal plaintexts were under two keys at once, joins, groups and unique indexes would be wrong. So a *value* moves
 //! at once, in all rows of all columns that share its context, in one transaction: at every snapshot equal plaintexts
-//! have equal ciphertexts.
+//! have equal ciphertexts. Plaintext is one more form beside those under the versions of a key: a first encryption of a
+//! column that stays text, and the way back, are the same move.
 //!
 //! | file | what |
 //! |---|---|
@@ -11,6 +12,7 @@
 //! | `objects` | functions and triggers that stand for the time |
 //! | `preflight` | what cannot be moved |
 //! | `batch` | values of one bucket, moved in one transaction |
+//! | `checks` | the CHECK that only sealed values meet |
 //!
 //! A move goes through these steps, and each can be the last one before a crash; the next run goes on from there.
 //!
@@ -21,6 +23,7 @@
 
 mod announce;
 mod batch;
+mod checks;
 mod objects;
 mod pins;
 mod preflight;
@@ -36,8 +39,9 @@ use super::connection::connect;
 use super::record;
 use super::runner::{Limits, Moved, Progress, settle};
 use super::table::{Column, Table, tables};
+use super::value::Work;
 use super::{JobError, doing, of_t};
-use crate::catalog::{Catalog, Class, Phase, Pin, Storage};
+use crate::catalog::{Catalog, Class, Form, Phase, Pin, Storage};
 use crate::crypto::{KeyId, Mode};
 use crate::datum::Oid;
 use crate::keyring::Keys;
@@ -109,7 +113,7 @@ pub fn contexts(
     found.into_values().filter(|(is_chosen, _)| *is_chosen).map(|(_, context)| context).collect()
 }
 
-/// Moves the values of contexts from one version of their key to the active one.
+/// Moves the values of contexts: from one version of their key to the active one, from plaintext to that, or back.
 pub struct Mover<'a> {
     /// How to come to the database, see [`connect`].
     pub database: &'a str,
@@ -119,8 +123,12 @@ pub struct Mover<'a> {
     pub catalog: &'a Catalog,
     /// What opens and seals.
     pub keys: Arc<Keys>,
+    /// What becomes of the values.
+    pub work: Work,
     /// How fast.
     pub limits: Limits,
+    /// As few rows are moved under the lock that ends a move; more are walked once more.
+    pub left_for_the_end: u64,
     /// For how long a proxy may act by a catalog that it has read.
     pub lease: Duration,
 }
@@ -149,11 +157,13 @@ impl Mover<'_> {
         let client = connect(self.database).await?;
         let mut estimates = Vec::new();
         for context in &self.contexts {
-            let active = self.active(context)?;
-            let mut rows = 0;
-            for (_, count) in context.ids(&client).await?.iter().filter(|(id, _)| **id != active) {
-                rows += count;
-            }
+            let aim = self.aim(context)?;
+            let is_meant = |form: &Form| match (self.work, form) {
+                (Work::Rotate, Form::Plaintext) => false,
+                (Work::Rotate | Work::Encrypt | Work::Decrypt, form) => *form != aim,
+            };
+            let forms = context.forms(&client).await?;
+            let rows = forms.iter().filter(|(form, _)| is_meant(form)).map(|(_, count)| count).sum();
             estimates.push(ContextEstimate {
                 context: context.context.clone(),
                 columns: context.columns().collect(),
@@ -178,29 +188,58 @@ impl Mover<'_> {
         Ok(moved)
     }
 
+    /// Says in the database in which form the values are before the first proxy has to know: those that run under
+    /// another policy do not ask.
+    ///
+    /// # Errors
+    /// As of [`Self::run`].
+    pub async fn prepare(&self) -> Result<(), JobError> {
+        for context in &self.contexts {
+            let mut client = self.alone(context).await?;
+            self.fit(context)?;
+            self.pin(&mut client, context).await?;
+        }
+        Ok(())
+    }
+
+    /// A connection that keeps other jobs from a context.
+    async fn alone(&self, context: &Context) -> Result<Client, JobError> {
+        let client = settled(self.database, self.limits.lock_wait).await?;
+        for column in context.columns() {
+            record::lock(&client, &column).await?;
+        }
+        Ok(client)
+    }
+
+    /// Refuses columns that this work is not for.
+    fn fit(&self, context: &Context) -> Result<(), JobError> {
+        if self.work == Work::Rotate {
+            return Ok(());
+        }
+        for column in context.tables.iter().flat_map(|table| &table.columns) {
+            let why = match (column.class.is_between(), context.storage) {
+                (true, Storage::Text) => continue,
+                (false, _) => {
+                    "is not state = \"migrating\" in the policy: say so, and let every proxy read it again"
+                }
+                (true, Storage::Bytea) => {
+                    "is of type bytea: only columns that stay text can be moved by this command"
+                }
+            };
+            return Err(JobError::Unfit { column: column.class.column.clone(), why });
+        }
+        Ok(())
+    }
+
     async fn context(
         &self,
         context: &Context,
         progress: &(dyn Fn(Progress<'_>) + Sync),
         moved: &mut Moved,
     ) -> Result<(), JobError> {
-        let mut client = settled(self.database, self.limits.lock_wait).await?;
-        for column in context.columns() {
-            record::lock(&client, &column).await?;
-        }
-        let active = self.active(context)?;
-        let pin = match pins::find(&client, context).await? {
-            Some(pin) if pin.phase == Phase::New && pin.new == active => pin,
-            Some(pin) if pin.phase != Phase::New && pin.new == active => pin,
-            // A promotion has been announced and not carried out.
-            Some(pin) if pin.phase == Phase::Old && pin.old == active => return Ok(()),
-            Some(_) => return Err(JobError::Unfinished(context.context.clone())),
-            None if !self.keys.is_retiring(&context.key) => return Ok(()),
-            None => match self.found(&mut client, context, active).await? {
-                Some(pin) => pin,
-                None => return Ok(()),
-            },
-        };
+        let mut client = self.alone(context).await?;
+        self.fit(context)?;
+        let Some(pin) = self.pin(&mut client, context).await? else { return Ok(()) };
         let hindrances = self.hindrances(context);
         if pin.phase != Phase::New && !hindrances.is_empty() {
             return Err(JobError::Hindered(context.context.clone(), preflight::list(&hindrances)));
@@ -217,31 +256,69 @@ impl Mover<'_> {
         let pin = match pin.phase {
             Phase::Moving => {
                 batch::all(self, &mut client, context, &pin, progress, moved).await?;
-                self.end(&mut client, context, &pin).await?
+                let (pin, rows) = self.end(&mut client, context, &pin).await?;
+                moved.rows += rows;
+                pin
             }
             Phase::Old | Phase::New => pin,
         };
         if has_objects(&client, &pin).await? {
             announce::heard(&client, self.lease).await?;
-            self.locked(&mut client, context, &objects::drop(context, &pin), (&pin, Phase::New)).await?;
+            let mut sql = objects::drop(context, &pin);
+            if self.work == Work::Encrypt {
+                sql += &checks::add(context, self.catalog);
+            }
+            self.locked(&mut client, context, &sql, (&pin, Phase::New)).await?;
+        }
+        if self.work == Work::Encrypt {
+            checks::validate(&client, context).await?;
         }
         Ok(())
     }
 
+    /// The pin of the move that is to be carried out; `None` if there is nothing to do.
+    async fn pin(&self, client: &mut Client, context: &Context) -> Result<Option<Pin>, JobError> {
+        let aim = self.aim(context)?;
+        let Some(pin) = pins::find(client, context).await? else {
+            return match self.work {
+                Work::Rotate => self.found(client, context).await,
+                Work::Encrypt | Work::Decrypt => self.found_by_rows(client, context).await,
+            };
+        };
+        if pin.new == aim && pins::work(&pin) == self.work {
+            return Ok(Some(pin));
+        }
+        if pin.phase == Phase::Moving || pin.phase == Phase::New && has_objects(client, &pin).await? {
+            return Err(unfinished(context, &pin));
+        }
+        // Nothing has moved yet, or all has.
+        let held = pin.stores();
+        match (self.work, held) {
+            (_, held) if held == aim => Ok(None),
+            (Work::Rotate, Form::Plaintext) | (Work::Encrypt, Form::Sealed(_)) => Ok(None),
+            (Work::Rotate, Form::Sealed(_)) => Err(unfinished(context, &pin)),
+            (Work::Encrypt, Form::Plaintext) | (Work::Decrypt, _) => {
+                pins::set(client, context, (held, aim), Phase::Old).await.map(Some)
+            }
+        }
+    }
+
     /// The pin of a context that has none although its key was promoted: what its rows say.
-    async fn found(
-        &self,
-        client: &mut Client,
-        context: &Context,
-        active: KeyId,
-    ) -> Result<Option<Pin>, JobError> {
-        let ids = context.ids(client).await?;
-        let others: Vec<KeyId> = ids.keys().copied().filter(|id| *id != active).collect();
-        match (others.as_slice(), ids.contains_key(&active)) {
+    async fn found(&self, client: &mut Client, context: &Context) -> Result<Option<Pin>, JobError> {
+        // What may be plaintext is not told by one version that retires.
+        if !self.keys.is_retiring(&context.key) || context.is_between() {
+            return Ok(None);
+        }
+        let active = self.aim(context)?;
+        let forms = context.forms(client).await?;
+        let is_other = |form: &Form| *form != Form::Plaintext && *form != active;
+        let others: Vec<Form> = forms.keys().copied().filter(is_other).collect();
+        match (others.as_slice(), forms.contains_key(&active)) {
             // Nobody has moved anything, and there is nothing to move.
             ([], _) => {
-                let retiring = self.keys.iter().find(|key| key.name == context.key && key.id() != active);
-                let old = retiring.map_or(active, crate::keyring::DataKey::id);
+                let retiring =
+                    self.keys.iter().find(|key| key.name == context.key && Form::Sealed(key.id()) != active);
+                let old = retiring.map_or(active, |key| Form::Sealed(key.id()));
                 pins::set(client, context, (old, active), Phase::New).await.map(Some)
             }
             ([old], false) => {
@@ -253,30 +330,51 @@ impl Mover<'_> {
         }
     }
 
+    /// The pin of a context that is to be encrypted or decrypted: while it has none, proxies under a policy that says
+    /// so store nothing in it.
+    async fn found_by_rows(&self, client: &mut Client, context: &Context) -> Result<Option<Pin>, JobError> {
+        let active = Form::Sealed(self.active(context)?);
+        let forms: Vec<Form> = context.forms(client).await?.into_keys().collect();
+        let (old, new, phase) = match (self.work, forms.as_slice()) {
+            (Work::Encrypt, [] | [Form::Plaintext]) => (Form::Plaintext, active, Phase::Old),
+            (Work::Encrypt, [sealed]) => (Form::Plaintext, *sealed, Phase::New),
+            (_, []) => (active, Form::Plaintext, Phase::Old),
+            (_, [Form::Plaintext]) => (active, Form::Plaintext, Phase::New),
+            (_, [sealed]) => (*sealed, Form::Plaintext, Phase::Old),
+            (_, [_, _, ..]) => return Err(JobError::Mixed(context.context.clone())),
+        };
+        pins::set(client, context, (old, new), phase).await.map(Some)
+    }
+
     /// Makes the objects and announces the move.
     async fn begin(&self, client: &mut Client, context: &Context, pin: &Pin) -> Result<Pin, JobError> {
-        let sql = objects::make(context, pin);
-        let pin = self.locked(client, context, &sql, (pin, Phase::Moving)).await?;
+        let mut sql = objects::make(context, pin);
+        match self.work {
+            Work::Rotate => {}
+            Work::Encrypt => preflight::plaintext(client, context).await?,
+            Work::Decrypt => sql += &checks::remove(context, self.catalog),
+        }
+        let (pin, _) = self.locked(client, context, &sql, (pin, Phase::Moving)).await?;
         announce::heard(client, self.lease).await?;
         Ok(pin)
     }
 
     /// Moves what is left, and ends the move, while nobody writes.
-    async fn end(&self, client: &mut Client, context: &Context, pin: &Pin) -> Result<Pin, JobError> {
+    async fn end(&self, client: &mut Client, context: &Context, pin: &Pin) -> Result<(Pin, u64), JobError> {
         let number = pin.number;
         let sql = format!("UPDATE pgseal.bucket_{number} SET batches = batches + 1");
         self.locked(client, context, &sql, (pin, Phase::New)).await
     }
 
-    /// Does something to a context in one transaction while nobody writes to its tables, and says its phase. Waits for
-    /// writers no longer than the limits say, and tries again.
+    /// Does something to a context in one transaction while nobody writes to its tables, and says its phase, and in how
+    /// many rows it has moved values. Waits for writers no longer than the limits say, and tries again.
     async fn locked(
         &self,
         client: &mut Client,
         context: &Context,
         sql: &str,
         (pin, phase): (&Pin, Phase),
-    ) -> Result<Pin, JobError> {
+    ) -> Result<(Pin, u64), JobError> {
         let refused = || doing("refuses a step of the move");
         let names: Vec<String> = context.tables.iter().map(|table| table.name.to_string()).collect();
         let lock = format!("LOCK TABLE ONLY {} IN SHARE ROW EXCLUSIVE MODE", names.join(", ONLY "));
@@ -294,12 +392,13 @@ impl Mover<'_> {
                 }
                 Err(error) => return Err(refused()(error)),
             }
+            let mut rows = 0;
             if (pin.phase, phase) == (Phase::Moving, Phase::New)
                 && let left = context.left(&transaction, pin.old).await?
                 && left > 0
             {
                 // Under the lock: a handful, which came between the last walk and now.
-                batch::rest(self, &transaction, context, pin).await?;
+                rows = batch::rest(self, &transaction, context, pin).await?;
             }
             match transaction.batch_execute(sql).await {
                 Ok(()) => {}
@@ -308,13 +407,21 @@ impl Mover<'_> {
             }
             let pin = pins::turn(&transaction, pin, phase).await?;
             transaction.commit().await.map_err(refused())?;
-            return Ok(pin);
+            return Ok((pin, rows));
         }
         Err(JobError::Worker)
     }
 
     fn hindrances(&self, context: &Context) -> Vec<Hindrance> {
         preflight::hindrances(context, self.catalog)
+    }
+
+    /// The form that values are moved to.
+    fn aim(&self, context: &Context) -> Result<Form, JobError> {
+        match self.work {
+            Work::Rotate | Work::Encrypt => self.active(context).map(Form::Sealed),
+            Work::Decrypt => Ok(Form::Plaintext),
+        }
     }
 
     fn active(&self, context: &Context) -> Result<KeyId, JobError> {
@@ -349,27 +456,35 @@ pub async fn hold(
     // All of them are looked at before the first is changed.
     let mut changes = Vec::new();
     for context in contexts {
-        let unfinished = || JobError::Unfinished(context.context.clone());
+        if let Some(column) = context.columns().next().filter(|_| context.is_between()) {
+            let why = "is state = \"migrating\" in the policy: bring that to its end first";
+            return Err(JobError::Unfit { column, why });
+        }
+        let (sealed, to) = (Form::Sealed(active), Form::Sealed(next));
         let phase = match pins::find(&client, context).await? {
-            Some(pin) if pin.phase == Phase::New && pin.new == active => {
+            Some(pin) if pin.phase == Phase::New && pin.new == sealed => {
                 if has_objects(&client, &pin).await? {
-                    return Err(unfinished());
+                    return Err(unfinished(context, &pin));
                 }
                 Phase::Old
             }
-            Some(pin) if pin.phase == Phase::Old && pin.old == active => match pin.new == next {
+            Some(pin) if pin.phase == Phase::Old && pin.old == sealed => match pin.new == to {
                 true => continue,
                 false => Phase::Old,
             },
             // It was promoted, and is taken back before anything has moved.
-            Some(pin) if pin.phase == Phase::Old && pin.old == next => Phase::New,
+            Some(pin) if pin.phase == Phase::Old && pin.old == to => Phase::New,
             None if !is_retiring => Phase::Old,
-            Some(_) | None => return Err(unfinished()),
+            Some(pin) => return Err(unfinished(context, &pin)),
+            None => {
+                return Err(JobError::Unfinished { context: context.context.clone(), work: Work::Rotate });
+            }
         };
         changes.push((context, phase));
     }
     for (context, phase) in &changes {
-        pins::set(&mut client, context, (active, next), *phase).await?;
+        let forms = (Form::Sealed(active), Form::Sealed(next));
+        pins::set(&mut client, context, forms, *phase).await?;
     }
     let has_changed = changes.iter().any(|(_, phase)| *phase == Phase::Old);
     if has_changed {
@@ -392,9 +507,11 @@ pub async fn keep(
 ) -> Result<(), JobError> {
     let mut client = settled(database, LOCK_WAIT).await?;
     let mut has_changed = false;
-    for context in contexts {
+    // Of what may be plaintext, the active version says nothing.
+    for context in contexts.iter().filter(|context| !context.is_between()) {
         if pins::find(&client, context).await?.is_none() {
-            pins::set(&mut client, context, (other, active), Phase::New).await?;
+            let forms = (Form::Sealed(other), Form::Sealed(active));
+            pins::set(&mut client, context, forms, Phase::New).await?;
             has_changed = true;
         }
     }
@@ -410,7 +527,9 @@ pub async fn keep(
 /// The server refuses a statement.
 pub async fn release(database: &str, key: &str) -> Result<(), JobError> {
     let mut client = settled(database, LOCK_WAIT).await?;
-    let ended = |pin: &Pin| pin.key == key && pin.phase == Phase::New;
+    // That of a first encryption stays: without it a proxy would not know what rows hold, if the policy still says
+    // that they may be plaintext.
+    let ended = |pin: &Pin| pin.key == key && pin.phase == Phase::New && pins::work(pin) == Work::Rotate;
     for pin in pins::all(&client).await?.iter().filter(|pin| ended(pin)) {
         if !has_objects(&client, pin).await? {
             pins::remove(&mut client, pin).await?;
@@ -425,22 +544,28 @@ impl Context {
         self.tables.iter().flat_map(|table| table.columns.iter().map(|column| table.column_name(column)))
     }
 
-    /// Rows of each version of the key. Reads the columns whole.
-    async fn ids(&self, client: &Client) -> Result<BTreeMap<KeyId, u64>, JobError> {
-        let mut ids = BTreeMap::new();
+    /// Whether its values may be plaintext.
+    fn is_between(&self) -> bool {
+        self.tables.iter().flat_map(|table| &table.columns).any(|column| column.class.is_between())
+    }
+
+    /// Rows of each form. Reads the columns whole.
+    async fn forms(&self, client: &Client) -> Result<BTreeMap<Form, u64>, JobError> {
+        let mut forms = BTreeMap::new();
         for table in &self.tables {
             for column in &table.columns {
-                let counted = super::status::by_key(client, &table.name, &column.name, &column.class).await?;
-                for (id, count) in counted {
-                    *ids.entry(id).or_default() += count;
+                let counted =
+                    super::status::by_form(client, &table.name, &column.name, &column.class).await?;
+                for (form, count) in counted {
+                    *forms.entry(form).or_default() += count;
                 }
             }
         }
-        Ok(ids)
+        Ok(forms)
     }
 
-    /// Rows that are left under a version.
-    async fn left(&self, client: &impl tokio_postgres::GenericClient, old: KeyId) -> Result<u64, JobError> {
+    /// Rows that are left in a form.
+    async fn left(&self, client: &impl tokio_postgres::GenericClient, old: Form) -> Result<u64, JobError> {
         let mut left = 0;
         for table in &self.tables {
             let sql = format!(
@@ -454,9 +579,9 @@ impl Context {
         Ok(left)
     }
 
-    /// The condition on table `t` that a row has a value under a version.
-    fn condition(&self, table: &Table, id: KeyId) -> String {
-        let of = |column: &Column| objects::begins(self.storage, &of_t(&column.name), id);
+    /// The condition on table `t` that a row has a value in a form.
+    fn condition(&self, table: &Table, form: Form) -> String {
+        let of = |column: &Column| objects::is_in(self.storage, &of_t(&column.name), form);
         table.columns.iter().map(of).collect::<Vec<_>>().join(" OR ")
     }
 }
@@ -464,6 +589,10 @@ impl Context {
 /// The second key of a move's advisory locks: of statements that join its columns, and behind it of its buckets.
 fn lock_key(pin: u32, bucket: u32) -> String {
     (u64::from(pin) * crate::sql::LOCKS_OF_A_MOVE + u64::from(bucket)).to_string()
+}
+
+fn unfinished(context: &Context, pin: &Pin) -> JobError {
+    JobError::Unfinished { context: context.context.clone(), work: pins::work(pin) }
 }
 
 async fn settled(database: &str, lock_wait: Duration) -> Result<Client, JobError> {

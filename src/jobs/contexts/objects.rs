@@ -1,9 +1,11 @@
 //! What stands in the database while a context's values move: functions that say which of two forms a value has, and
 //! triggers that keep a value from being stored in the other one.
 
+use sha2::{Digest, Sha256};
+
 use super::{BUCKETS, Context, lock_key};
-use crate::catalog::{OWN_TRIGGER, Pin, Storage};
-use crate::crypto::{HEADER_LEN, Header, KeyId, Mode, TEXT_PREFIX};
+use crate::catalog::{Form, OWN_TRIGGER, Pin, Storage};
+use crate::crypto::{HEADER_LEN, Header, Mode, TEXT_PREFIX};
 use crate::jobs::Table;
 use crate::jobs::value::{self, sql_type};
 use crate::policy::quote_ident;
@@ -22,9 +24,18 @@ pub(super) fn trigger_name(pin: &Pin) -> String {
 pub(super) fn make(context: &Context, pin: &Pin) -> String {
     let n = pin.number;
     let ty = sql_type(context.storage);
-    let value_old = begins(context.storage, "value", pin.old);
-    let value_new = begins(context.storage, "value", pin.new);
-    let bucket = bucket(context.storage, "value");
+    let value_old = is_in(context.storage, "value", pin.old);
+    let value_new = is_in(context.storage, "value", pin.new);
+    let bucket = bucket(context.storage, pin.old, "value");
+    let (value, first) = (exactly(context.storage, "value"), exactly(context.storage, "$1"));
+    // Of what is neither, nobody could tell what it is.
+    let neither = match (pin.old, pin.new) {
+        (Form::Sealed(_), Form::Sealed(_)) => String::new(),
+        (Form::Plaintext, _) | (_, Form::Plaintext) => format!(
+            "ELSIF NOT {value_new} THEN
+             RAISE EXCEPTION 'a value begins as encrypted ones do, and is none of this column' USING ERRCODE = '23514';"
+        ),
+    };
     let key = format!("{} + place", lock_key(n, 0));
     let mut sql = format!(
         "CREATE TABLE pgseal.bucket_{n} (bucket int PRIMARY KEY, batches bigint NOT NULL DEFAULT 0);
@@ -33,8 +44,8 @@ pub(super) fn make(context: &Context, pin: &Pin) -> String {
          LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER AS $$
            SELECT CASE WHEN EXISTS (SELECT FROM pgseal.pin p WHERE p.number OPERATOR(pg_catalog.=) {n}
                                       AND p.phase OPERATOR(pg_catalog.=) 'new'::pg_catalog.text)
-             THEN $2
-             ELSE COALESCE((SELECT m.new FROM pgseal.map_{n} m WHERE m.old OPERATOR(pg_catalog.=) $1), $1) END
+                    OR EXISTS (SELECT FROM pgseal.map_{n} m WHERE m.old OPERATOR(pg_catalog.=) {first})
+             THEN $2 ELSE $1 END
          $$;
          CREATE FUNCTION pgseal.forms_{n}(forms {ty}[]) RETURNS {ty}[]
          LANGUAGE sql STABLE STRICT PARALLEL SAFE SECURITY DEFINER AS $$
@@ -59,15 +70,16 @@ pub(super) fn make(context: &Context, pin: &Pin) -> String {
                  RAISE EXCEPTION 'could not serialize access due to concurrent rotation of a key' USING ERRCODE = '40001';
                END IF;
              END IF;
-             SELECT m.new INTO moved FROM pgseal.map_{n} m WHERE m.old = value;
+             SELECT m.new INTO moved FROM pgseal.map_{n} m WHERE m.old = {value};
              IF FOUND THEN
                RETURN moved;
              ELSIF NOT is_ended THEN
                RETURN value;
              END IF;
              RAISE EXCEPTION 'could not serialize access due to the end of a key''s rotation' USING ERRCODE = '40001';
-           ELSIF {value_new} AND NOT is_ended AND NOT EXISTS (SELECT FROM pgseal.map_{n} m WHERE m.new = value) THEN
+           ELSIF {value_new} AND NOT is_ended AND NOT EXISTS (SELECT FROM pgseal.map_{n} m WHERE m.new = {value}) THEN
              RAISE EXCEPTION 'could not serialize access due to concurrent rotation of a key' USING ERRCODE = '40001';
+           {neither}
            END IF;
            RETURN value;
          END $$;\n"
@@ -119,26 +131,43 @@ pub(super) fn drop(context: &Context, pin: &Pin) -> String {
     )
 }
 
-/// The condition that a value, given as SQL, is under a version of the key.
-pub(super) fn begins(storage: Storage, sql: &str, id: KeyId) -> String {
-    value::begins(sql, storage, Header { mode: Mode::Deterministic, key_id: id })
+/// The condition that a value, given as SQL, is in a form.
+pub(super) fn is_in(storage: Storage, sql: &str, form: Form) -> String {
+    match form {
+        Form::Plaintext => format!("(NOT {})", value::is_sealed_text(sql)),
+        Form::Sealed(id) => value::begins(sql, storage, Header { mode: Mode::Deterministic, key_id: id }),
+    }
 }
 
-/// The bucket of a value, given as SQL: its first byte behind the header, which is as good as drawn by lot.
-fn bucket(storage: Storage, value: &str) -> String {
+/// A value, given as SQL, for comparisons with what is in the map: whatever collation its column has, values are equal
+/// if their bytes are.
+pub(super) fn exactly(storage: Storage, sql: &str) -> String {
     match storage {
-        Storage::Bytea => format!("get_byte({value}, {HEADER_LEN}) + 1"),
-        Storage::Text => format!("ascii(substr({value}, {}, 1)) + 1", text_header() + 1),
+        Storage::Bytea => sql.to_owned(),
+        Storage::Text => format!("({sql} COLLATE \"C\")"),
+    }
+}
+
+/// The bucket of a value in its old form, given as SQL: the first byte behind the header, which is as good as drawn by
+/// lot, or that of a hash.
+fn bucket(storage: Storage, form: Form, value: &str) -> String {
+    match (form, storage) {
+        (Form::Plaintext, _) => format!("get_byte(sha256(convert_to({value}, 'UTF8')), 0) + 1"),
+        (Form::Sealed(_), Storage::Bytea) => format!("get_byte({value}, {HEADER_LEN}) + 1"),
+        (Form::Sealed(_), Storage::Text) => {
+            format!("ascii(substr({value}, {}, 1)) + 1", text_header() + 1)
+        }
     }
 }
 
 /// The same of a value that is here.
-pub(super) fn bucket_of(storage: Storage, value: &[u8]) -> u32 {
-    let place = match storage {
-        Storage::Bytea => HEADER_LEN,
-        Storage::Text => text_header(),
+pub(super) fn bucket_of(storage: Storage, form: Form, value: &[u8]) -> u32 {
+    let byte = match (form, storage) {
+        (Form::Plaintext, _) => Sha256::digest(value).first().copied(),
+        (Form::Sealed(_), Storage::Bytea) => value.get(HEADER_LEN).copied(),
+        (Form::Sealed(_), Storage::Text) => value.get(text_header()).copied(),
     };
-    value.get(place).map_or(1, |byte| u32::from(*byte) + 1)
+    byte.map_or(1, |byte| u32::from(byte) + 1)
 }
 
 /// Characters of the text form that tell the header.

@@ -3,9 +3,8 @@
 use tokio_postgres::{Client, GenericClient};
 
 use super::Context;
-use crate::catalog::{Phase, Pin, Storage};
-use crate::crypto::KeyId;
-use crate::jobs::value::sql_type;
+use crate::catalog::{Form, Phase, Pin, Storage};
+use crate::jobs::value::{Work, sql_type};
 use crate::jobs::{JobError, doing, schema};
 use crate::policy::quote_literal;
 
@@ -41,11 +40,20 @@ pub(super) async fn all(client: &Client) -> Result<Vec<Pin>, JobError> {
     rows.iter().map(read).collect()
 }
 
-/// Says that a context's values are under `old` and are to be moved to `new`; in the place of a pin that has ended.
+/// What moves the values that a pin is about.
+pub(super) fn work(pin: &Pin) -> Work {
+    match (pin.old, pin.new) {
+        (_, Form::Plaintext) => Work::Decrypt,
+        (Form::Plaintext, Form::Sealed(_)) => Work::Encrypt,
+        (Form::Sealed(_), Form::Sealed(_)) => Work::Rotate,
+    }
+}
+
+/// Says that a context's values are in form `old` and are to be moved to `new`; in the place of a pin that has ended.
 pub(super) async fn set(
     client: &mut Client,
     context: &Context,
-    (old, new): (KeyId, KeyId),
+    (old, new): (Form, Form),
     phase: Phase,
 ) -> Result<Pin, JobError> {
     let before = find(client, context).await?;
@@ -77,6 +85,12 @@ pub(super) async fn set(
         ))
         .await
         .map_err(refused())?;
+    if work(&pin) != Work::Rotate {
+        // ANALYZE would keep samples of the plaintext.
+        let unseen =
+            format!("ALTER TABLE pgseal.map_{number} ALTER old SET STATISTICS 0, ALTER new SET STATISTICS 0");
+        transaction.batch_execute(&unseen).await.map_err(refused())?;
+    }
     comment(&transaction, &pin).await?;
     transaction.commit().await.map_err(refused())?;
     Ok(pin)

@@ -2,16 +2,24 @@
 
 use std::fmt;
 
+use tokio_postgres::Client;
+
 use super::Context;
 use crate::catalog::{Attribute, Catalog, DependentKind, OWN_TRIGGER, Relation, RelationKind};
+use crate::datum::Base;
+use crate::jobs::walk::Walk;
+use crate::jobs::{JobError, Table, of_t, value};
 use crate::policy::{ColumnName, RelationName};
+
+/// A btree's entry has 2,692 bytes at most, and base64 makes four of three.
+const MAX_PLAINTEXT: usize = 1900;
 
 /// Something that stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Hindrance {
     /// Bounds of partitions are values.
     PartitionKey(ColumnName),
-    /// A sealed constant in the table's definition.
+    /// A constant in the table's definition.
     Default(ColumnName),
     /// Copies that no batch reaches.
     Materialized(RelationName),
@@ -33,7 +41,7 @@ impl fmt::Display for Hindrance {
             }
             Self::Default(column) => write!(
                 f,
-                "column {column} has an encrypted default: drop it, and set it again through the proxy afterwards"
+                "column {column} has a default: drop it, and set it again through the proxy afterwards"
             ),
             Self::Materialized(view) => {
                 write!(f, "materialized view {view} has copies: drop it, and make it again afterwards")
@@ -52,6 +60,41 @@ impl fmt::Display for Hindrance {
     }
 }
 
+/// Refuses plaintext that could not be told from sealed values, is not what the policy declares, or is too long for the
+/// map's index (and any other) once it is sealed.
+pub(super) async fn plaintext(client: &Client, context: &Context) -> Result<(), JobError> {
+    for table in &context.tables {
+        let order = table.order(client).await?;
+        for column in &table.columns {
+            let value = of_t(&column.name);
+            let limit = match (&column.class.ty.base, column.class.ty.modifier) {
+                (Base::Varchar, modifier @ 4..) => modifier - 4,
+                _ => i32::MAX,
+            };
+            let wrong = [
+                (value::is_sealed_text(&value), "begin as encrypted ones do"),
+                (format!("pg_catalog.length({value}) > {limit}"), "are longer than the policy allows"),
+                (
+                    format!("pg_catalog.octet_length({value}) > {MAX_PLAINTEXT}"),
+                    "are too long to be indexed once they are encrypted",
+                ),
+            ];
+            for (condition, why) in wrong {
+                let one = Table { name: table.name.clone(), columns: vec![column.clone()] };
+                let walk = Walk { table: &one, order: &order, condition: &condition, batch: 1 };
+                let count = walk.count(client).await?;
+                if count > 0 {
+                    let row = walk.sample(client, 1).await?.pop();
+                    let row = row.map_or_else(String::new, |row| order.row(&row.key, &row.place));
+                    let column = table.column_name(column);
+                    return Err(JobError::Plaintext { column, count, why, row });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// One a line.
 pub(super) fn list(hindrances: &[Hindrance]) -> String {
     hindrances.iter().map(|hindrance| format!("\n  {hindrance}")).collect()
@@ -65,7 +108,8 @@ pub(super) fn hindrances(context: &Context, catalog: &Catalog) -> Vec<Hindrance>
         .iter()
         .flat_map(|table| table.columns.iter().map(|column| column.class.binding.family.as_str()))
         .collect();
-    if families.len() > 1 {
+    let storages = || context.tables.iter().flat_map(|table| &table.columns).map(|c| c.class.storage);
+    if families.len() > 1 || storages().any(|storage| storage != context.storage) {
         found.push(Hindrance::Types);
     }
     for relation in &catalog.relations {
@@ -159,7 +203,7 @@ pub(super) fn without_index(context: &Context, catalog: &Catalog) -> Vec<ColumnN
 }
 
 /// The columns of a relation that belong to a context, as far as they hold rows of it or copies.
-fn columns_of<'a>(context: &Context, relation: &'a Relation) -> Vec<&'a Attribute> {
+pub(super) fn columns_of<'a>(context: &Context, relation: &'a Relation) -> Vec<&'a Attribute> {
     let is_own = |attribute: &&Attribute| {
         context.members.iter().any(|(oid, number)| *oid == relation.oid && *number == attribute.number)
     };

@@ -220,6 +220,15 @@ impl Builder<'_> {
             ));
         }
         let class = self.class(table, name, column, self.ty(&column.ty)?, storage);
+        if column.state == policy::ColumnState::Sealed
+            && class.pin.as_ref().is_some_and(|pin| pin.has_plaintext())
+        {
+            let message = format!(
+                "the values of column {name} are not all encrypted (\"pgseal encrypt\" has not ended, or \
+                 \"pgseal decrypt\" has begun), and the policy does not say state = \"migrating\""
+            );
+            self.problem(table, Some(name), Consequence::Refused, message);
+        }
         if let Some(slot) =
             self.relation_mut(table).and_then(|r| r.columns.iter_mut().find(|c| c.name == name))
         {

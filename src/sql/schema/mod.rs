@@ -189,12 +189,12 @@ impl Schema {
         })
     }
 
-    /// A column whose values are being moved from one key to another.
+    /// A column whose values are being moved from one form to another, or may be.
     pub(super) fn moving(&self) -> Option<&ColumnName> {
         self.relations.values().flat_map(|relation| &relation.columns).find_map(|column| {
             match &column.value {
                 OutputValue::Sealed(class) | OutputValue::SealedArray(class) => {
-                    class.moving().map(|_| &class.column)
+                    (class.moving().is_some() || class.is_between()).then_some(&class.column)
                 }
                 OutputValue::Plain => None,
             }
