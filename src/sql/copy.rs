@@ -3,6 +3,7 @@
 //! <https://www.postgresql.org/docs/current/sql-copy.html>
 
 use super::{OutputValue, Place, Use};
+use crate::catalog::Storage;
 use crate::datum::Purpose;
 
 /// The data of one COPY that has sealed values in it.
@@ -121,5 +122,13 @@ impl CopyColumn {
     /// True if its values are changed on their way.
     pub fn is_sealed(&self) -> bool {
         self.value != CopyValue::Plain
+    }
+
+    /// As what its values are stored that come from the client; `None` if they are not changed.
+    pub fn storage(&self) -> Option<Storage> {
+        match &self.value {
+            CopyValue::Seal(usage) => Some(usage.class.storage),
+            CopyValue::Plain | CopyValue::Open(_) => None,
+        }
     }
 }

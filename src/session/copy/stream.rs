@@ -336,7 +336,7 @@ impl Stream {
             match copy.direction {
                 Direction::In => {
                     self.pad(column, raw);
-                    syntax.write_quoted(&self.stored, out);
+                    syntax.write_quoted(&self.stored, column.storage(), out);
                 }
                 Direction::Out => syntax.write(&self.stored, column, copy.columns.len() == 1, out),
             }
@@ -395,7 +395,8 @@ impl Stream {
     }
 
     /// Lines inside of a sealed value count for the server's line numbers: a `bytea` in hexadecimal may hold
-    /// white space. What is stored as text may not, and the numbers are corrected.
+    /// white space. What is stored as text may not, and the numbers are corrected; plaintext of a column that is being
+    /// migrated has its own.
     fn pad(&mut self, column: &CopyColumn, raw: &[u8]) {
         if let (Cutter::Lines(lines), CopyValue::Seal(usage)) = (&self.cutter, &column.value)
             && let (counted, 1..) = lines.inner()
@@ -403,7 +404,10 @@ impl Stream {
             let inner = memchr::memchr_iter(counted, raw).count();
             match usage.class.storage {
                 Storage::Bytea => self.stored.extend(std::iter::repeat_n(counted, inner)),
-                Storage::Text => self.shifts.lose(inner),
+                Storage::Text => {
+                    let kept = memchr::memchr_iter(counted, &self.stored).count();
+                    self.shifts.lose(inner.saturating_sub(kept));
+                }
             }
         }
     }
@@ -649,15 +653,24 @@ impl<'c> Syntax<'c> {
     }
 
     /// Writes a value that is not NULL, whatever it looks like.
-    fn write_quoted(&self, value: &[u8], out: &mut BytesMut) {
-        match self {
+    fn write_quoted(&self, value: &[u8], storage: Option<Storage>, out: &mut BytesMut) {
+        match (self, value) {
             // Text knows no delimiter that is a digit or a small letter.
-            Self::Text(_) if value.starts_with(b"\\x") => {
+            (Self::Text(_), [b'\\', b'x', ..]) if storage == Some(Storage::Bytea) => {
                 out.extend_from_slice(b"\\");
                 out.extend_from_slice(value);
             }
-            Self::Text(lines) => text::escape(value, lines.delimiter, out),
-            Self::Csv(_, signs) => signs.quote(value, out),
+            // The server looks for the word for NULL before it reads escapes.
+            (Self::Text(lines), _) if value == lines.null.as_bytes() => {
+                let mut escaped = Vec::new();
+                for byte in value {
+                    escaped.extend_from_slice(b"\\x");
+                    push_hex(&[*byte], &mut escaped);
+                }
+                out.extend_from_slice(&escaped);
+            }
+            (Self::Text(lines), _) => text::escape(value, lines.delimiter, out),
+            (Self::Csv(_, signs), _) => signs.quote(value, out),
         }
     }
 
