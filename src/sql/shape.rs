@@ -9,6 +9,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use super::lex::{self, Lexeme, LexemeKind, StringForm};
 use super::scan::{self, ProtectedNames};
 use super::{Edit, Plan, Replacement, Statement, Untouched, Verdict};
@@ -115,13 +117,13 @@ impl Mold {
         if free.is_empty() || changes_names {
             return None;
         }
+        // There may be thousands of literals and as many edits.
+        let free: FxHashSet<usize> = free.iter().copied().collect();
         // A literal that makes a value together with others counts.
         let is_part = |lexeme: &Lexeme| match verdict {
-            Verdict::Rewrite(plan) => plan.edits.iter().any(|edit| {
+            Verdict::Rewrite(plan) => edit_around(&plan.edits, lexeme.start).is_some_and(|edit| {
                 let alone = edit.range.end == lexeme.end && edit.range.start + 1 >= lexeme.start;
-                edit.range.contains(&lexeme.start)
-                    && !alone
-                    && !matches!(edit.replacement, Replacement::Text(_))
+                !alone && !matches!(edit.replacement, Replacement::Text(_))
             }),
             Verdict::Forward(_) | Verdict::Refuse(_) => false,
         };
@@ -129,11 +131,11 @@ impl Mold {
             free.contains(&lexeme.start) && is_quiet(lexeme, text, names) && !is_part(lexeme)
         };
         let varies = |(_, lexeme): &(usize, &Lexeme)| variable(lexeme, text).is_some();
-        let literals = || shape.lexemes.iter().enumerate().filter(varies);
-        let fixed = literals().filter(|(_, lexeme)| !is_free(lexeme));
+        let literals = shape.lexemes.iter().enumerate().filter(varies);
+        let (free, fixed): (Vec<_>, Vec<_>) = literals.partition(|(_, lexeme)| is_free(lexeme));
         let mold = Self {
-            fixed: fixed.map(|(index, lexeme)| (index, Box::from(lexeme.text(text)))).collect(),
-            free: literals().filter(|(_, lexeme)| is_free(lexeme)).map(|(index, _)| index).collect(),
+            fixed: fixed.into_iter().map(|(index, lexeme)| (index, Box::from(lexeme.text(text)))).collect(),
+            free: free.into_iter().map(|(index, _)| index).collect(),
             verdict: match verdict {
                 Verdict::Forward(proof) => Molded::Forward(Untouched { free: Vec::new(), ..proof.clone() }),
                 Verdict::Rewrite(plan) => Molded::Rewrite {
@@ -163,7 +165,7 @@ impl Mold {
         };
         let edits = plan.edits.iter().zip(edits).map(|(edit, place)| {
             let range = place.range(text, shape)?;
-            let value = || match place.literal.filter(|index| self.free.contains(index)) {
+            let value = || match place.literal.filter(|index| self.free.binary_search(index).is_ok()) {
                 Some(index) => literal_value(shape.lexemes.get(index)?, text, &range),
                 None => None,
             };
@@ -220,6 +222,13 @@ fn literal_value(lexeme: &Lexeme, text: &str, range: &Range<usize>) -> Option<St
 }
 
 /// The places of some ranges; `None` if one does not begin and end with tokens.
+/// The edit that changes the byte at `at`. Edits are in the order of the text and do not overlap.
+fn edit_around(edits: &[Edit], at: usize) -> Option<&Edit> {
+    let after = edits.partition_point(|edit| edit.range.start <= at);
+    let mut before = edits.get(..after)?.iter().rev().filter(|edit| !edit.range.is_empty());
+    before.next().filter(|edit| edit.range.contains(&at))
+}
+
 fn places(ranges: impl Iterator<Item = Range<usize>>, text: &str, shape: &Shape) -> Option<Vec<Place>> {
     let lexemes = &shape.lexemes;
     let starting = |at: usize| lexemes.binary_search_by_key(&at, |lexeme| lexeme.start).ok();
