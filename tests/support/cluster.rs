@@ -100,7 +100,12 @@ impl Cluster {
 
     /// A cluster with settings of one's own.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::start_under(settings, HBA, &[])
+        Self::start_under(settings, HBA, &[], None)
+    }
+
+    /// A cluster of which no file may become larger than so many megabytes, as if the disk were full then.
+    pub fn with_largest_file(megabytes: u32, settings: &[(&str, &str)]) -> Self {
+        Self::start_under(settings, HBA, &[], Some(megabytes))
     }
 
     /// A cluster that shows a certificate, and takes those of clients from an authority.
@@ -111,17 +116,28 @@ impl Cluster {
             ("server.key", shown.key.clone()),
             ("root.crt", authority.file()),
         ];
-        Self::start_under(&settings, ENCRYPTED_HBA, &files)
+        Self::start_under(&settings, ENCRYPTED_HBA, &files, None)
     }
 
-    fn start_under(settings: &[(&str, &str)], hba: &str, files: &[(&str, PathBuf)]) -> Self {
+    fn start_under(
+        settings: &[(&str, &str)],
+        hba: &str,
+        files: &[(&str, PathBuf)],
+        largest: Option<u32>,
+    ) -> Self {
         // A port was free a moment ago; if somebody took it since, try another.
-        let cluster = (0..3).find_map(|_| Self::try_start(settings, hba, files)).expect("PostgreSQL starts");
+        let try_start = |_| Self::try_start(settings, hba, files, largest);
+        let cluster = (0..3).find_map(try_start).expect("PostgreSQL starts");
         cluster.connect("postgres").run(ROLES);
         cluster
     }
 
-    fn try_start(settings: &[(&str, &str)], hba: &str, files: &[(&str, PathBuf)]) -> Option<Self> {
+    fn try_start(
+        settings: &[(&str, &str)],
+        hba: &str,
+        files: &[(&str, PathBuf)],
+        largest: Option<u32>,
+    ) -> Option<Self> {
         let user = unprivileged();
         let (folder, port) = (temporary_folder(user), free_port());
         let (data, log) = (folder.join("data"), folder.join("log"));
@@ -140,7 +156,12 @@ impl Cluster {
         }
 
         let postgres = binary("postgres");
+        // The shell's unit of a file's size is 512 bytes.
+        let limit = largest.map_or_else(String::new, |megabytes| format!("ulimit -f {}; ", megabytes * 2048));
         let command = [
+            "sh".to_owned(),
+            "-c".to_owned(),
+            format!("{limit}exec \"$0\" \"$@\""),
             postgres.to_str().expect("a plain path").to_owned(),
             format!("-D{}", data.display()),
             format!("-p{port}"),

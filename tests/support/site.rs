@@ -18,7 +18,11 @@ pub(crate) struct Site {
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 impl Site {
     pub(crate) fn start(proxies: usize, policy: &str, schema: &str) -> Self {
-        let cluster = Cluster::start();
+        Self::start_in(Cluster::start(), proxies, policy, schema)
+    }
+
+    /// The same in a cluster of one's own making.
+    pub(crate) fn start_in(cluster: Cluster, proxies: usize, policy: &str, schema: &str) -> Self {
         let database = cluster.database("app");
         cluster.connect(&database).run(schema);
         let url = cluster.url(&database);
