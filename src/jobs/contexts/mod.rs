@@ -239,7 +239,9 @@ impl Mover<'_> {
     ) -> Result<(), JobError> {
         let mut client = self.alone(context).await?;
         self.fit(context)?;
-        let Some(pin) = self.pin(&mut client, context).await? else { return Ok(()) };
+        let Some(pin) = self.pin(&mut client, context).await? else {
+            return self.strays(&mut client, context, moved).await;
+        };
         let hindrances = self.hindrances(context);
         if pin.phase != Phase::New && !hindrances.is_empty() {
             return Err(JobError::Hindered(context.context.clone(), preflight::list(&hindrances)));
@@ -272,6 +274,36 @@ impl Mover<'_> {
         }
         if self.work == Work::Encrypt {
             checks::validate(&client, context).await?;
+        }
+        self.strays(&mut client, context, moved).await
+    }
+
+    /// Moves values that are under another version than the one under which all are said to be, as from a backup that was
+    /// restored around the proxies. Until then no comparison finds them, so nothing is gained by small steps: they move in
+    /// one transaction, while nobody writes.
+    async fn strays(
+        &self,
+        client: &mut Client,
+        context: &Context,
+        moved: &mut Moved,
+    ) -> Result<(), JobError> {
+        if self.work != Work::Rotate {
+            return Ok(());
+        }
+        let Some(pin) = pins::find(client, context).await?.filter(|pin| pin.phase == Phase::New) else {
+            return Ok(());
+        };
+        let is_stray = |form: &Form| *form != pin.new && *form != Form::Plaintext;
+        let forms = context.forms(client).await?;
+        for old in forms.into_keys().filter(is_stray) {
+            tracing::warn!(
+                context = context.context,
+                "values under another version, as from a backup, are moved while nobody writes"
+            );
+            let stray = Pin { phase: Phase::Moving, old, ..pin.clone() };
+            let sql = format!("DELETE FROM pgseal.map_{}", pin.number);
+            let (_, rows) = self.locked(client, context, &sql, (&stray, Phase::New)).await?;
+            moved.rows += rows;
         }
         Ok(())
     }
