@@ -17,9 +17,9 @@ use crate::sql::{
 /// # Errors
 /// The policy is wrong or cannot be read, or the database does not answer.
 pub(super) fn run(args: &ExplainArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let policy = Policy::load(&args.policy)?;
+    let policy = Policy::load(&args.policy.policy)?;
     let (catalog, facts) = block_on(async {
-        let database = Database::connect(&args.database).await?;
+        let database = Database::connect(&args.database.database).await?;
         Ok((database.catalog().await?, database.session().await?))
     })?;
     let (schema, _) = Schema::build(&policy, &catalog);

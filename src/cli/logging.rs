@@ -4,23 +4,28 @@ use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::EnvFilter;
 
-/// The variable that says what is logged.
-const VARIABLE: &str = "PGSEAL_LOG";
+use super::LogFormat;
 
-/// Starts logging. A filter that cannot be read is told, and `info` stands in for it.
-pub(super) fn start() {
-    let wanted = std::env::var(VARIABLE).unwrap_or_else(|_| "info".to_owned());
-    let (filter, wrong) = match EnvFilter::try_new(&wanted) {
-        Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
-    };
+/// A filter that can be read, as it was written.
+pub(super) fn filter(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Starts logging. The filter has been read before.
+pub(super) fn start(filter: &str, format: LogFormat) {
+    let filter = EnvFilter::new(filter);
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
-    if stderr().is_terminal() {
-        subscriber.with_target(false).init();
+    let for_people = match format {
+        LogFormat::Auto => stderr().is_terminal(),
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    if for_people {
+        subscriber.with_target(false).with_ansi(stderr().is_terminal()).init();
     } else {
         subscriber.json().flatten_event(true).with_ansi(false).init();
-    }
-    if let Some(error) = wrong {
-        tracing::warn!(%error, "{VARIABLE} is no filter");
     }
 }

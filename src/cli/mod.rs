@@ -5,6 +5,7 @@
 
 mod auth;
 mod check;
+mod config;
 mod database;
 mod explain;
 mod generate;
@@ -16,6 +17,7 @@ mod logging;
 mod open;
 mod reload;
 mod serve;
+mod settings;
 mod stored;
 mod suggest;
 
@@ -25,14 +27,19 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand};
 
+pub use self::settings::{
+    AuthMethod, AuthMode, Authorities, DatabaseArg, KekArg, KeyringArg, Negotiation, Permissions, PolicyArg,
+    SealingArgs, ServeArgs, TlsMode, UpstreamTlsMode,
+};
+
+use self::config::{ParseError, Parsed};
 use crate::admin::Exposed;
 use crate::jobs::connection::ConnectError;
 use crate::jobs::{ChoiceError, JobError, Work};
 use crate::keyring::{self, KeyringError};
 use crate::net::auth::UserlistError;
-use crate::net::tls::{TlsError, UpstreamTls};
+use crate::net::tls::TlsError;
 use crate::policy::PolicyError;
-use crate::session::ClientTls;
 
 /// How a command ended, for whoever started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +63,36 @@ pub enum Exit {
 #[derive(Debug, Parser)]
 #[command(name = "pgseal", version, max_term_width = 100, after_long_help = GETTING_STARTED)]
 struct Cli {
+    #[command(flatten)]
+    process: ProcessArgs,
     #[command(subcommand)]
     command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct ProcessArgs {
+    /// A file of settings: each is called as its flag. A flag wins over its variable, and that over the file.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// What is logged: error, warn, info, debug, or per module as in `info,pgseal::session=debug`.
+    #[arg(long, value_name = "FILTER", env = "PGSEAL_LOG", default_value = "info", global = true)]
+    #[arg(value_parser = logging::filter)]
+    log: String,
+    /// For people, or one object of JSON a line.
+    #[arg(long, value_name = "FORMAT", env = "PGSEAL_LOG_FORMAT", default_value = "auto", global = true)]
+    log_format: LogFormat,
+}
+
+/// Forms of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    /// For people on a terminal, JSON otherwise.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One object a line.
+    Json,
 }
 
 const GETTING_STARTED: &str = "\
@@ -71,9 +106,8 @@ Getting started:
                                   --policy policy.toml --keyring keys/keyring.toml
   5. Point the application at it: DATABASE_URL=postgres://me@127.0.0.1:6432/app
 
-Every flag can be given as an environment variable: --keyring is PGSEAL_KEYRING, and so on.
-PGSEAL_LOG sets what is logged: error, warn, info (default), debug, or per module as in
-`info,pgseal::session=debug`. Logs hold no SQL, no parameters and no values.
+Flags can be given as environment variables (--keyring is PGSEAL_KEYRING, and so on), and those of
+serve in a file, which --config or PGSEAL_CONFIG names. Logs hold no SQL, no parameters and no values.
 
 Exit codes:
   0  done; nothing is wrong (warnings may have been printed)
@@ -86,6 +120,7 @@ Exit codes:
 enum Command {
     Init(InitArgs),
     Serve(Box<ServeArgs>),
+    Config(Box<config::ConfigArgs>),
     Check(CheckArgs),
     Explain(ExplainArgs),
     Keys(keys::KeysArgs),
@@ -138,7 +173,13 @@ pub struct InitArgs {
     pub keyring: Option<PathBuf>,
     /// Where the key-encryption key is: `file:PATH`, `env:NAME`, `passphrase:[file:PATH|env:NAME]`,
     /// `vault-transit:[MOUNT/]KEY`, `aws-kms:KEY` or `pkcs11:URI`.
-    #[arg(long, value_name = "KEK", env = "PGSEAL_KEK", required_unless_present = "suggest")]
+    #[arg(
+        id = "new_kek",
+        long = "kek",
+        value_name = "KEK",
+        env = "PGSEAL_KEK",
+        required_unless_present = "suggest"
+    )]
     pub kek: Option<String>,
     /// Leave a keyring that is there already as it is, and succeed if it opens; for scripts that run at each start.
     #[arg(long, conflicts_with = "suggest")]
@@ -154,230 +195,10 @@ pub struct InitArgs {
     pub out: Option<PathBuf>,
 }
 
-/// Run the proxy
-///
-/// Listens for clients, connects each to the upstream server, and encrypts and decrypts between the two. Neither
-/// the application nor the server needs to know. What the analysis cannot prove to be safe is refused.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  pgseal serve --listen 127.0.0.1:6432 --upstream db.internal:5432 \\
-    --policy policy.toml --keyring keys/keyring.toml
-  DATABASE_URL=postgres://me@127.0.0.1:6432/app ./application
-
-Clients log in with the server's own users and passwords, which pass through. The proxy needs no
-credentials of its own. With --auth terminate it authenticates them itself: see docs/authentication.md.
-
-The server has to speak TLS and to show a certificate for its host, unless it is on this machine:
-  --upstream-ca ca.crt         its certificate is from this authority, or is this one
-  --upstream-tls disable       no TLS; for a network in which nobody else can listen")]
-pub struct ServeArgs {
-    /// Where to listen for clients: ADDRESS:PORT, or unix:/FOLDER for a socket `.s.PGSQL.6432` in it (unix:/FOLDER:PORT
-    /// for another number). Several with commas between them.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "PGSEAL_LISTEN",
-        default_value = "127.0.0.1:6432",
-        value_delimiter = ','
-    )]
-    pub listen: Vec<String>,
-    /// Permissions of Unix sockets that are listened on, as octal digits.
-    #[arg(long, value_name = "MODE", env = "PGSEAL_LISTEN_PERMISSIONS", default_value = "0777", value_parser = octal)]
-    pub listen_permissions: u32,
-    /// The PostgreSQL server; or the folder of its Unix socket, as /FOLDER or /FOLDER:PORT. Several with commas between
-    /// them are tried in order.
-    #[arg(long, value_name = "HOST:PORT", env = "PGSEAL_UPSTREAM", value_delimiter = ',', required = true)]
-    pub upstream: Vec<String>,
-    /// The policy file: which columns are encrypted, and how.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
-    pub policy: PathBuf,
-    /// The keyring.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
-    pub keyring: PathBuf,
-    /// A key-encryption key to use instead of the one that the keyring names, as for `init`.
-    // No variable stands for it: PGSEAL_KEK may be the one that holds the key itself.
-    #[arg(long, value_name = "KEK")]
-    pub kek: Option<String>,
-    /// TLS towards clients.
-    #[arg(long, value_name = "MODE", env = "PGSEAL_TLS", default_value = "off")]
-    pub tls: TlsMode,
-    /// The proxy's certificate in PEM form, followed by those of the authorities between it and the root.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_TLS_CERT", requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-    /// The key of that certificate; nobody else may be able to read it.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_TLS_KEY", requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
-    /// Authorities whose certificates clients have to show under `--tls mutual`.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_TLS_CLIENT_CA")]
-    pub tls_client_ca: Option<PathBuf>,
-    /// TLS towards the server; by default verify-full, except on loopback addresses without --upstream-ca.
-    #[arg(long, value_name = "MODE", env = "PGSEAL_UPSTREAM_TLS")]
-    pub upstream_tls: Option<UpstreamTlsMode>,
-    /// Authorities of the server's certificate, or the certificate itself; `system` (the default) for those that
-    /// this machine trusts.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_UPSTREAM_CA")]
-    pub upstream_ca: Option<PathBuf>,
-    /// A certificate to show to a server that asks for one.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_UPSTREAM_CERT", requires = "upstream_key")]
-    pub upstream_cert: Option<PathBuf>,
-    /// The key of that certificate; nobody else may be able to read it.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_UPSTREAM_KEY", requires = "upstream_cert")]
-    pub upstream_key: Option<PathBuf>,
-    /// How TLS with the server begins: by a request, or at once (PostgreSQL 17 and newer).
-    #[arg(long, value_name = "HOW", env = "PGSEAL_UPSTREAM_TLS_NEGOTIATION", default_value = "postgres")]
-    pub upstream_tls_negotiation: Negotiation,
-    /// Who authenticates clients.
-    #[arg(long, value_name = "WHO", env = "PGSEAL_AUTH", default_value = "passthrough")]
-    pub auth: AuthMode,
-    /// Users with their SCRAM verifiers or passwords, in the form of PgBouncer's auth_file; nobody else may be able to
-    /// read it. It is read again when it changes.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_AUTH_FILE")]
-    pub auth_file: Option<PathBuf>,
-    /// A query for the verifier of user $1 in its last column, such as
-    /// `SELECT rolpassword FROM pg_authid WHERE rolname = $1 AND rolcanlogin`.
-    #[arg(long, value_name = "SQL", env = "PGSEAL_AUTH_QUERY")]
-    pub auth_query: Option<String>,
-    /// The login to ask that query with; by default that of --database.
-    #[arg(long, value_name = "URL", env = "PGSEAL_AUTH_DATABASE", hide_env_values = true)]
-    pub auth_database: Option<String>,
-    /// What clients prove who they are with under `--auth terminate`; by default scram.
-    #[arg(long, value_name = "METHOD", env = "PGSEAL_AUTH_METHOD")]
-    pub auth_method: Option<AuthMethod>,
-    /// Wrong passwords a minute for one user from one address, before it has to wait; 0 for any number.
-    #[arg(long, value_name = "N", env = "PGSEAL_AUTH_FAILURES", default_value_t = 10)]
-    pub auth_failures: u32,
-    /// Sessions at a time; 0 for as many as come. One too many is refused with 53300, as PostgreSQL does.
-    #[arg(long, value_name = "N", env = "PGSEAL_MAX_SESSIONS", default_value_t = 0)]
-    pub max_sessions: usize,
-    /// Seconds that a client may take from its connection until it is let in.
-    #[arg(long, value_name = "SECONDS", env = "PGSEAL_AUTHENTICATION_TIMEOUT", default_value_t = 60)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
-    pub authentication_timeout: u64,
-    /// Seconds for which statements are analysed by a catalog that was read. Shorter, changes around the proxy are seen
-    /// sooner; jobs wait so long for what they announce.
-    #[arg(long, value_name = "SECONDS", env = "PGSEAL_CATALOG_LEASE", default_value_t = 30)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=30))]
-    pub catalog_lease: u64,
-    /// Seconds that connecting to one address of the server may take.
-    #[arg(long, value_name = "SECONDS", env = "PGSEAL_CONNECT_TIMEOUT", default_value_t = 10)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
-    pub connect_timeout: u64,
-    /// Seconds between two transactions after which a silent client is disconnected (57P05); 0 for never.
-    #[arg(long, value_name = "SECONDS", env = "PGSEAL_IDLE_SESSION_TIMEOUT", default_value_t = 0)]
-    pub idle_session_timeout: u64,
-    /// The same in a transaction (25P03).
-    #[arg(long, value_name = "SECONDS", env = "PGSEAL_IDLE_IN_TRANSACTION_TIMEOUT", default_value_t = 0)]
-    pub idle_in_transaction_timeout: u64,
-    /// The longest message, in bytes, that a client may send once it has been let in; by default PostgreSQL's own limit.
-    #[arg(long, value_name = "BYTES", env = "PGSEAL_MAX_MESSAGE_SIZE", default_value_t = 1 << 30)]
-    #[arg(value_parser = clap::value_parser!(u64).range(10_000..=1 << 30))]
-    pub max_message_size: u64,
-    /// Seconds that sessions may take to finish their transactions after SIGTERM.
-    #[arg(long, value_name = "SECONDS", env = "PGSEAL_DRAIN_TIMEOUT", default_value_t = 25)]
-    pub drain_timeout: u64,
-    /// Where to report which keys this proxy holds, so that keys can be changed safely: a login of pgseal's own at the
-    /// server, as a URL or key=value pairs. It makes the schema pgseal there, or uses the one that is there.
-    #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
-    pub database: Option<String>,
-    /// Where to answer about this proxy, by HTTP: metrics, health, readiness and a status page. Not if absent.
-    #[arg(long, value_name = "ADDR", env = "PGSEAL_ADMIN")]
-    pub admin: Option<String>,
-    /// The admin address may be one that others can reach. It tells which columns are protected, and no value.
-    #[arg(long, env = "PGSEAL_ADMIN_EXPOSED", requires = "admin")]
-    pub admin_exposed: bool,
-    /// Threads that serve sessions; 0 for one per core.
-    #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
-    pub workers: usize,
-}
-
 /// Flags that do not go together.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongFlags(&'static str);
-
-/// Permissions as chmod takes them.
-fn octal(text: &str) -> Result<u32, String> {
-    u32::from_str_radix(text, 8)
-        .ok()
-        .filter(|mode| *mode <= 0o777)
-        .ok_or_else(|| "three octal digits, such as 0770".to_owned())
-}
-
-/// Who authenticates clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum AuthMode {
-    /// The server; what it asks and what clients answer is relayed.
-    Passthrough,
-    /// The proxy, which then logs in to the server on its own.
-    Terminate,
-}
-
-/// What clients prove who they are with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum AuthMethod {
-    /// A password, by SCRAM-SHA-256; under --tls mutual the certificate has to be right too.
-    Scram,
-    /// Their certificate alone, under --tls mutual.
-    Certificate,
-}
-
-/// What is offered to clients, and demanded of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum TlsMode {
-    /// No TLS.
-    Off,
-    /// TLS for clients that ask for it.
-    Optional,
-    /// No session without TLS.
-    Required,
-    /// No session without a client's certificate that bears the user's name.
-    Mutual,
-}
-
-impl From<TlsMode> for ClientTls {
-    fn from(mode: TlsMode) -> Self {
-        match mode {
-            TlsMode::Off => Self::Off,
-            TlsMode::Optional => Self::Optional,
-            TlsMode::Required => Self::Required,
-            TlsMode::Mutual => Self::Mutual,
-        }
-    }
-}
-
-/// What is demanded of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum UpstreamTlsMode {
-    /// No TLS.
-    Disable,
-    /// TLS, whoever answers.
-    Require,
-    /// And a certificate from an authority in --upstream-ca.
-    VerifyCa,
-    /// And the certificate bears the name of the host in --upstream.
-    VerifyFull,
-}
-
-impl From<UpstreamTlsMode> for UpstreamTls {
-    fn from(mode: UpstreamTlsMode) -> Self {
-        match mode {
-            UpstreamTlsMode::Disable => Self::Disable,
-            UpstreamTlsMode::Require => Self::Require,
-            UpstreamTlsMode::VerifyCa => Self::VerifyCa,
-            UpstreamTlsMode::VerifyFull => Self::VerifyFull,
-        }
-    }
-}
-
-/// How TLS begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Negotiation {
-    /// By SSLRequest.
-    Postgres,
-    /// At once.
-    Direct,
-}
 
 /// Read a policy and report everything that is wrong with it
 ///
@@ -400,22 +221,20 @@ Examples:
 Problems and refused statements make the exit code 1; warnings, and statements that name what the database does
 not have, leave it 0. The database is only read from. Values in statements are never printed.")]
 #[command(group = ArgGroup::new("catalog").args(["database", "from_pg_stat_statements"]).multiple(true))]
+#[command(mut_arg("keyring", |flag| flag.required(false)), mut_arg("database", |flag| flag.required(false)))]
 pub struct CheckArgs {
-    /// The policy file.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
-    pub policy: PathBuf,
+    /// The policy.
+    #[command(flatten)]
+    pub policy: PolicyArg,
     /// The keyring, to see that it holds an active key under each name in the policy.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
-    pub keyring: Option<PathBuf>,
-    /// A key-encryption key to use instead of the one that the keyring names, as for `init`.
-    // No variable stands for it: PGSEAL_KEK may be the one that holds the key itself.
-    #[arg(long, value_name = "KEK")]
-    pub kek: Option<String>,
-    /// The database to hold the policy against, directly and not through the proxy: a URL or key=value pairs.
-    ///
-    /// The password comes from there, from PGPASSWORD, or from the password file (PGPASSFILE or ~/.pgpass).
-    #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
-    pub database: Option<String>,
+    #[command(flatten)]
+    pub keyring: Option<KeyringArg>,
+    /// What unwraps its keys.
+    #[command(flatten)]
+    pub kek: KekArg,
+    /// The database to hold the policy against.
+    #[command(flatten)]
+    pub database: Option<DatabaseArg>,
     /// Statements that the application runs, `-` for standard input. Needs a database.
     ///
     /// SQL separated by `;`, PostgreSQL's log with its statements (log_statement = all, or
@@ -456,14 +275,12 @@ Examples:
 
 The names in the statement are looked up under the search path that the database gives this user.")]
 pub struct ExplainArgs {
-    /// The policy file.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
-    pub policy: PathBuf,
-    /// The database whose catalog to read, directly and not through the proxy: a URL or key=value pairs.
-    ///
-    /// The password comes from there, from PGPASSWORD, or from the password file (PGPASSFILE or ~/.pgpass).
-    #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
-    pub database: String,
+    /// The policy.
+    #[command(flatten)]
+    pub policy: PolicyArg,
+    /// The database whose catalog to read.
+    #[command(flatten)]
+    pub database: DatabaseArg,
     /// The statement. Parameters are written $1, $2, ...
     #[arg(value_name = "SQL")]
     pub sql: String,
@@ -476,12 +293,20 @@ pub fn command() -> clap::Command {
 
 /// Parses the command line, runs the command, and maps the outcome to an exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    logging::start();
+    let Parsed { cli, given } = match config::parse(std::env::args_os().collect()) {
+        Ok(parsed) => parsed,
+        Err(ParseError::CommandLine(error)) => error.exit(),
+        Err(ParseError::File(error)) => {
+            let _ = writeln!(io::stderr(), "pgseal: {error}");
+            return ExitCode::from(Exit::Usage as u8);
+        }
+    };
+    logging::start(&cli.process.log, cli.process.log_format);
     let mut out = io::stdout().lock();
     let exit = match cli.command {
         Command::Init(args) => init_or_suggest(&args, &mut out),
         Command::Serve(args) => serve::run(&args),
+        Command::Config(_) => config::print(&given, &mut out),
         Command::Check(args) => check::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Keys(args) => keys::run(&args, &mut out),

@@ -145,13 +145,13 @@ impl Watched {
     pub(super) fn new(args: &ServeArgs, metrics: Metrics) -> Self {
         let others =
             [&args.tls_cert, &args.tls_key, &args.tls_client_ca, &args.upstream_cert, &args.upstream_key];
-        let authorities = args.upstream_ca.as_ref().filter(|path| **path != Path::new("system"));
+        let authorities = args.upstream_ca.as_ref().and_then(|named| named.file().map(Path::to_owned));
         let mut watched = Self {
-            policy: args.policy.clone(),
-            keyring: args.keyring.clone(),
-            keks: Keks::new(args.kek.as_deref()),
+            policy: args.sealing.policy().to_owned(),
+            keyring: args.sealing.keyring().to_owned(),
+            keks: Keks::new(args.sealing.kek()),
             again: None,
-            others: others.into_iter().flatten().chain(authorities).cloned().collect(),
+            others: others.into_iter().flatten().cloned().chain(authorities).collect(),
             users: None,
             read: Vec::new(),
             seen: Vec::new(),

@@ -66,7 +66,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     block_on(async {
         let mut listeners = Vec::new();
         for text in &args.listen {
-            let listener = Listener::bind(&Endpoint::to_listen(text), args.listen_permissions).await;
+            let listener = Listener::bind(&Endpoint::to_listen(text), args.listen_permissions.0).await;
             listeners.push(listener.with_context(|| format!("cannot listen on {text}"))?);
         }
         let address = listeners.iter().map(Listener::address).collect::<Vec<_>>().join(",");
@@ -191,7 +191,7 @@ fn tls_settings(args: &ServeArgs) -> tls::Settings {
     let upstream = UpstreamSettings {
         addresses: addresses(args),
         mode: args.upstream_tls.map(Into::into),
-        authorities: args.upstream_ca.clone(),
+        authorities: args.upstream_ca.as_ref().map(|named| named.0.clone()),
         identity: pair(&args.upstream_cert, &args.upstream_key),
         direct: args.upstream_tls_negotiation == Negotiation::Direct,
     };

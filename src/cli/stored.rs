@@ -5,7 +5,6 @@ mod progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use serde_json::json;
 use self::progress::Display;
 use super::database::Database;
 use super::keys::fleet::{self, Proxy};
-use super::{Exit, block_on};
+use super::{DatabaseArg, Exit, SealingArgs, block_on};
 use crate::catalog::{self, Catalog, ColumnName, Grade, RelationKind, Statistics};
 use crate::crypto::Mode;
 use crate::jobs::{
@@ -29,20 +28,10 @@ use crate::sql::{Consequence, OutputValue, Schema, SchemaProblem};
 /// Where policy, keys and values are.
 #[derive(Debug, Args)]
 pub(super) struct StoredArgs {
-    /// The policy file.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
-    pub policy: PathBuf,
-    /// The keyring.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
-    pub keyring: PathBuf,
-    /// A key-encryption key to use instead of the one that the keyring names, as for `init`.
-    #[arg(long, value_name = "KEK")]
-    pub kek: Option<String>,
-    /// The database, directly and not through the proxy: a URL or key=value pairs.
-    ///
-    /// The password comes from there, from PGPASSWORD, or from the password file (PGPASSFILE or ~/.pgpass).
-    #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
-    pub database: String,
+    #[command(flatten)]
+    pub sealing: SealingArgs,
+    #[command(flatten)]
+    pub database: DatabaseArg,
 }
 
 /// Show what is stored: rows per column and key, plaintext left, keys with their states, jobs
@@ -91,7 +80,7 @@ pub(super) struct MoveArgs {
     #[arg(long, value_name = "MILLISECONDS", default_value = "200")]
     pub max_lock_wait: NonZeroU32,
     /// Connections that move rows.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(id = "job_workers", long = "workers", value_name = "N", default_value = "1")]
     pub workers: NonZeroU32,
     /// The longest catalog lease of any proxy (`serve --catalog-lease`), in seconds: so long each step of a rotation of
     /// deterministic columns waits until all proxies know of it.
@@ -115,8 +104,8 @@ struct Ground {
 
 impl Ground {
     async fn new(args: &StoredArgs) -> anyhow::Result<Self> {
-        let policy = Policy::load(&args.policy)?;
-        let catalog = Database::connect(&args.database).await?.catalog().await?;
+        let policy = Policy::load(args.sealing.policy())?;
+        let catalog = Database::connect(&args.database.database).await?.catalog().await?;
         let (schema, problems) = Schema::build(&policy, &catalog);
         Ok(Self { policy, catalog, schema, problems })
     }
@@ -193,11 +182,11 @@ impl Ground {
 /// # Errors
 /// The policy or the keyring cannot be read, or the database does not answer.
 pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let ring = Keyring::read(&args.stored.keyring)?;
+    let ring = Keyring::read(args.stored.sealing.keyring())?;
     let (status, absent, proxies) = block_on(async {
         let ground = Ground::new(&args.stored).await?;
-        let proxies = fleet::proxies(&Database::connect(&args.stored.database).await?).await?;
-        let client = connection::connect(&args.stored.database).await?;
+        let proxies = fleet::proxies(&Database::connect(&args.stored.database.database).await?).await?;
+        let client = connection::connect(&args.stored.database.database).await?;
         let all = ground.policy.columns().map(|(name, _)| name).collect();
         let status = jobs::status(&client, &ground.schema, &ground.catalog).await?;
         Ok((status, ground.absent(&all), proxies))
@@ -311,14 +300,14 @@ fn status_text(status: &Status, ring: &Keyring, out: &mut impl Write) -> anyhow:
 /// # Errors
 /// The policy or the keyring cannot be read, or the database does not answer.
 pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let keys = Arc::new(keyring::load(&args.stored.keyring, args.stored.kek.as_deref())?);
+    let keys = Arc::new(keyring::load(args.stored.sealing.keyring(), args.stored.sealing.kek())?);
     let found = block_on(async {
         let ground = Ground::new(&args.stored).await?;
         let chosen = match &args.what {
             Some(what) => jobs::choose(&ground.policy, what)?,
             None => ground.policy.columns().map(|(name, _)| name).collect(),
         };
-        let client = connection::connect(&args.stored.database).await?;
+        let client = connection::connect(&args.stored.database.database).await?;
         Ok(jobs::verify(&client, &ground.tables(&chosen), &keys, args.sample.map(NonZeroU32::get)).await?)
     })?;
     failures(&found.failures, found.failed, out)?;
@@ -335,7 +324,7 @@ pub(super) fn verify(args: &VerifyArgs, out: &mut impl Write) -> anyhow::Result<
 /// # Errors
 /// The policy or the keyring cannot be read, the columns are not fit for it, or the database does not answer.
 pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
-    let keys = Arc::new(keyring::load(&args.stored.keyring, args.stored.kek.as_deref())?);
+    let keys = Arc::new(keyring::load(args.stored.sealing.keyring(), args.stored.sealing.kek())?);
     block_on(async {
         let ground = Ground::new(&args.stored).await?;
         let is_deterministic =
@@ -364,7 +353,7 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         }
         let tables = ground.tables(&row_by_row);
         let contexts = jobs::contexts(&ground.schema, &ground.catalog, |column, _| by_value.contains(column));
-        let database = &args.stored.database;
+        let database = &args.stored.database.database;
         let mover = Mover {
             database,
             contexts,
@@ -385,7 +374,7 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         }
         if needs_policy
             && let Some(others) = fleet::under_another_policy(
-                &fleet::proxies(&Database::connect(&args.stored.database).await?).await?,
+                &fleet::proxies(&Database::connect(&args.stored.database.database).await?).await?,
                 &ground.policy.digest(),
             )
         {

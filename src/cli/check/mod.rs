@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, bail};
 
 use super::database::{Database, MARK};
-use super::{CheckArgs, Exit, Format, block_on};
+use super::{CheckArgs, Exit, Format, KeyringArg, block_on};
 use crate::catalog::{self, Catalog, ColumnName, Finding, Grade, Relation, RelationKind};
 use crate::datum::{Base, Type};
 use crate::keyring::{self, KeyringError, Keys};
@@ -32,14 +32,14 @@ pub(super) fn run(args: &CheckArgs, out: &mut impl Write) -> anyhow::Result<Exit
     let mut report = report(args)?;
     report.findings.sort();
     match args.format {
-        Format::Text => report.text(&args.policy, out)?,
-        Format::Json => report.json(&args.policy, out)?,
+        Format::Text => report.text(&args.policy.policy, out)?,
+        Format::Json => report.json(&args.policy.policy, out)?,
     }
     Ok(report.exit())
 }
 
 fn report(args: &CheckArgs) -> anyhow::Result<Report> {
-    let policy = match Policy::load(&args.policy) {
+    let policy = match Policy::load(&args.policy.policy) {
         Ok(policy) => policy,
         Err(PolicyError::Problems(wrong)) => {
             let problem = |p: crate::policy::Problem| Finding {
@@ -54,15 +54,15 @@ fn report(args: &CheckArgs) -> anyhow::Result<Report> {
     };
     let encrypted = Some((policy.columns().count(), policy.tables.len()));
     let mut report = Report { encrypted, ..Report::default() };
-    if let Some(path) = &args.keyring {
-        match keyring::load(path, args.kek.as_deref()) {
+    if let Some(KeyringArg { keyring: path }) = &args.keyring {
+        match keyring::load(path, args.kek.kek.as_deref()) {
             Ok(keys) => report.findings.extend(missing_keys(&policy, &keys, path)),
             Err(error @ KeyringError::Disk(_)) => return Err(error.into()),
             Err(error) => report.findings.push(problem_of_no_place(error.to_string())),
         }
     }
     let source = args.from_pg_stat_statements.as_ref();
-    match args.database.as_ref().or(source) {
+    match args.database.as_ref().map(|named| &named.database).or(source) {
         Some(url) if args.queries.is_some() || source.is_some() => {
             block_on(statements(&policy, args, url, &mut report))?;
         }
@@ -258,6 +258,7 @@ fn is_sealed(relation: &Relation, column: &str) -> Option<&'static str> {
 mod tests {
     use std::fs;
 
+    use super::super::{KekArg, PolicyArg};
     use super::*;
 
     /// Runs the command on a policy and a fresh keyring.
@@ -267,7 +268,8 @@ mod tests {
         fs::write(&file, policy).unwrap();
         super::super::init::init(&keyring, &format!("file:{}", folder.path().join("keys/kek").display()))
             .unwrap();
-        let args = CheckArgs { policy: file, keyring: Some(keyring), kek: None, ..no_args() };
+        let (policy, keyring) = (PolicyArg { policy: file }, Some(KeyringArg { keyring }));
+        let args = CheckArgs { policy, keyring, ..no_args() };
         let mut out = Vec::new();
         let exit = run(&args, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
@@ -276,9 +278,9 @@ mod tests {
 
     fn no_args() -> CheckArgs {
         CheckArgs {
-            policy: "p.toml".into(),
+            policy: PolicyArg { policy: "p.toml".into() },
             keyring: None,
-            kek: None,
+            kek: KekArg { kek: None },
             database: None,
             queries: None,
             from_pg_stat_statements: None,

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use self::fleet::Proxy;
 use super::database::Database;
-use super::{Exit, block_on};
+use super::{DatabaseArg, Exit, KeyringArg, PolicyArg, block_on};
 use crate::crypto::KeyId;
 use crate::jobs::{self, Promotion};
 use crate::keyring::{
@@ -85,10 +85,10 @@ pub(super) enum KeysCommand {
     ///
     /// First with --kek: each key has two wraps then, and proxies that know either key-encryption key go on. When all know
     /// the new one, --finish drops the old wraps.
-    #[command(group = clap::ArgGroup::new("step").args(["kek", "finish"]).required(true))]
+    #[command(group = clap::ArgGroup::new("step").args(["new_kek", "finish"]).required(true))]
     Rewrap {
         /// The new key-encryption key, as for `init`. A file that is not there is made.
-        #[arg(long, value_name = "KEK")]
+        #[arg(id = "new_kek", long = "kek", value_name = "KEK")]
         kek: Option<String>,
         /// Drop the wraps by other key-encryption keys than the keyring's own.
         #[arg(long)]
@@ -112,7 +112,7 @@ pub(super) enum KeysCommand {
         #[arg(value_name = "FILE")]
         from: PathBuf,
         /// The other keyring's key-encryption key, if it is elsewhere than it says.
-        #[arg(long, value_name = "KEK")]
+        #[arg(id = "other_kek", long = "kek", value_name = "KEK")]
         kek: Option<String>,
         /// The keyring.
         #[command(flatten)]
@@ -124,22 +124,27 @@ pub(super) enum KeysCommand {
 #[derive(Debug, Args)]
 pub(super) struct FileArgs {
     /// The keyring.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
-    pub(super) keyring: PathBuf,
+    #[command(flatten)]
+    pub(super) keyring: KeyringArg,
     /// Say what would change, and change nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
 }
 
 impl FileArgs {
+    fn path(&self) -> &Path {
+        &self.keyring.keyring
+    }
+
     /// The folder of the keyring itself, from which the paths in it start, where it is reached by a link.
     fn folder(&self) -> PathBuf {
-        keyring::folder_of(&self.keyring.canonicalize().unwrap_or_else(|_| self.keyring.clone()))
+        keyring::folder_of(&self.path().canonicalize().unwrap_or_else(|_| self.path().to_owned()))
     }
 }
 
 /// Which version, and where the proof is that it may change.
 #[derive(Debug, Args)]
+#[command(mut_arg("policy", |flag| flag.required(false)), mut_arg("database", |flag| flag.required(false)))]
 pub(super) struct ChangeArgs {
     /// The version: NAME@N; of `promote` also NAME, for the only one that is staged.
     #[arg(value_name = "NAME@N")]
@@ -148,11 +153,11 @@ pub(super) struct ChangeArgs {
     #[command(flatten)]
     pub(super) file: FileArgs,
     /// The policy: which columns are sealed by the key.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
-    pub(super) policy: Option<PathBuf>,
-    /// The database, directly and not through the proxy: a URL or key=value pairs.
-    #[arg(long, value_name = "URL", env = "PGSEAL_DATABASE", hide_env_values = true)]
-    pub(super) database: Option<String>,
+    #[command(flatten)]
+    pub(super) policy: Option<PolicyArg>,
+    /// The database.
+    #[command(flatten)]
+    pub(super) database: Option<DatabaseArg>,
     /// A proxy that no longer reports and is gone for good, by the id in the message. May be repeated.
     #[arg(long, value_name = "ID")]
     pub(super) gone: Vec<String>,
@@ -166,6 +171,14 @@ pub(super) struct ChangeArgs {
 }
 
 impl ChangeArgs {
+    fn policy(&self) -> Option<&Path> {
+        Some(&self.policy.as_ref()?.policy)
+    }
+
+    fn database(&self) -> Option<&str> {
+        Some(&self.database.as_ref()?.database)
+    }
+
     fn lease(&self) -> Duration {
         Duration::from_secs(self.catalog_lease)
     }
@@ -182,7 +195,7 @@ pub(super) struct NotYet(String);
 /// The keyring cannot be read or written, or what the change needs does not hold.
 pub(super) fn run(args: &KeysArgs, out: &mut impl Write) -> anyhow::Result<Exit> {
     match &args.command {
-        KeysCommand::List(file) => list(&file.keyring, out)?,
+        KeysCommand::List(file) => list(file.path(), out)?,
         KeysCommand::Add { name, file } => add(name, file, out)?,
         KeysCommand::Promote(change) => promote(change, out)?,
         KeysCommand::Archive(change) => archive(change, out)?,
@@ -212,9 +225,9 @@ fn change<T>(
 ) -> anyhow::Result<T> {
     let mut entropy = os_entropy();
     if file.dry_run {
-        return change(&mut Keyring::read(&file.keyring)?, &mut entropy);
+        return change(&mut Keyring::read(file.path())?, &mut entropy);
     }
-    Keyring::update(&file.keyring, &mut entropy, change)
+    Keyring::update(file.path(), &mut entropy, change)
 }
 
 fn said(file: &FileArgs, done: &str, out: &mut impl Write) -> anyhow::Result<()> {
@@ -241,7 +254,7 @@ fn add(name: &str, file: &FileArgs, out: &mut impl Write) -> anyhow::Result<()> 
 }
 
 fn promote(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut keyring = Keyring::read(&args.file.keyring)?;
+    let mut keyring = Keyring::read(args.file.path())?;
     let chosen = keyring.version(&args.version, &[State::Staged])?.clone();
     keyring.promote(&args.version, Timestamp::now())?;
     with_proxies(args, "promote", |proxies| fleet::missing(proxies, chosen.id))?;
@@ -257,7 +270,7 @@ fn promote(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 fn archive(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut keyring = Keyring::read(&args.file.keyring)?;
+    let mut keyring = Keyring::read(args.file.path())?;
     let chosen = keyring.archive(&args.version, Timestamp::now())?;
     with_proxies(args, "archive", |proxies| fleet::sealing(proxies, chosen.id))?;
     shut_out(args, &chosen)?;
@@ -266,7 +279,7 @@ fn archive(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 fn restore(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut keyring = Keyring::read(&args.file.keyring)?;
+    let mut keyring = Keyring::read(args.file.path())?;
     let chosen = keyring.restore(&args.version, Timestamp::now())?;
     if !args.file.dry_run {
         keep(args, &chosen)?;
@@ -277,7 +290,7 @@ fn restore(args: &ChangeArgs, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 fn destroy(args: &ChangeArgs, yes: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut keyring = Keyring::read(&args.file.keyring)?;
+    let mut keyring = Keyring::read(args.file.path())?;
     let chosen = keyring.destroy(&args.version, Timestamp::now())?;
     if !yes && !args.file.dry_run {
         bail!(NotYet(format!(
@@ -295,10 +308,8 @@ fn destroy(args: &ChangeArgs, yes: bool, out: &mut impl Write) -> anyhow::Result
         out,
     )?;
     let is_retiring = |key: &Entry| key.name == destroyed.name && key.state == State::Retiring;
-    match &args.database {
-        Some(url)
-            if !args.file.dry_run && !Keyring::read(&args.file.keyring)?.keys.iter().any(is_retiring) =>
-        {
+    match args.database() {
+        Some(url) if !args.file.dry_run && !Keyring::read(args.file.path())?.keys.iter().any(is_retiring) => {
             release(url, &destroyed)
         }
         Some(_) | None => Ok(()),
@@ -311,7 +322,7 @@ fn rewrap(kek: Option<&str>, file: &FileArgs, out: &mut impl Write) -> anyhow::R
         return said(file, &format!("dropped {dropped} wraps by other key-encryption keys"), out);
     };
     let path =
-        file.keyring.canonicalize().with_context(|| format!("cannot read {}", file.keyring.display()))?;
+        file.path().canonicalize().with_context(|| format!("cannot read {}", file.path().display()))?;
     let folder = keyring::folder_of(&path);
     let source = kek.parse::<KekSource>()?.relative_to(&folder)?;
     if !file.dry_run {
@@ -335,7 +346,7 @@ fn rewrap(kek: Option<&str>, file: &FileArgs, out: &mut impl Write) -> anyhow::R
 }
 
 fn export(to: &Path, file: &FileArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let mut keyring = Keyring::read(&file.keyring)?;
+    let mut keyring = Keyring::read(file.path())?;
     let folder = file.folder();
     // A key-encryption key beside the keyring is not beside the copy.
     let absolute = |kek: &str| match kek.parse::<KekSource>() {
@@ -396,7 +407,7 @@ fn import(from: &Path, kek: Option<&str>, file: &FileArgs, out: &mut impl Write)
 /// Has the database say that the values of deterministic columns are under the version that is active now, until they
 /// are moved.
 fn hold(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
-    let before = Keyring::read(&args.file.keyring)?;
+    let before = Keyring::read(args.file.path())?;
     let versions = || before.keys.iter().filter(|key| key.name == chosen.name);
     let Some(active) = versions().find(|key| key.state == State::Active) else { return Ok(()) };
     let promotion = Promotion {
@@ -413,7 +424,7 @@ fn hold(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
 
 /// The same before a version is held again that no value is under.
 fn keep(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
-    let keyring = Keyring::read(&args.file.keyring)?;
+    let keyring = Keyring::read(args.file.path())?;
     let is_active = |key: &&Entry| key.name == chosen.name && key.state == State::Active;
     let Some(active) = keyring.keys.iter().find(is_active) else { return Ok(()) };
     let Some((policy, url)) = told(args, "restore", chosen)? else { return Ok(()) };
@@ -425,7 +436,7 @@ fn keep(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
 
 /// Where the database is that has to be told of a change, and which columns it is about.
 fn told<'a>(args: &'a ChangeArgs, doing: &str, chosen: &Entry) -> anyhow::Result<Option<(Policy, &'a str)>> {
-    match (&args.policy, &args.database) {
+    match (args.policy(), args.database()) {
         (Some(policy), Some(url)) => Ok(Some((Policy::load(policy)?, url))),
         // Proxies refuse to seal for such columns until a rotation has found out.
         (_, _) if args.no_proxies => Ok(None),
@@ -462,7 +473,7 @@ fn with_proxies(
     doing: &str,
     hinders: impl FnOnce(&[Proxy]) -> Option<String>,
 ) -> anyhow::Result<()> {
-    let Some(url) = &args.database else {
+    let Some(url) = args.database() else {
         if args.no_proxies {
             return Ok(());
         }
@@ -497,7 +508,7 @@ fn with_proxies(
 
 /// Has the database prove that no row is under a key, and keep it so.
 fn shut_out(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
-    let (Some(policy), Some(url)) = (&args.policy, &args.database) else {
+    let (Some(policy), Some(url)) = (args.policy(), args.database()) else {
         bail!(NotYet(format!(
             "archive {chosen}: that no row is under it is proved in the database: name --policy and --database"
         )));
@@ -522,7 +533,7 @@ fn shut_out(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
 
 /// Lets values under a key be stored again.
 fn let_in(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
-    let (Some(policy), Some(url), false) = (&args.policy, &args.database, args.file.dry_run) else {
+    let (Some(policy), Some(url), false) = (args.policy(), args.database(), args.file.dry_run) else {
         return Ok(());
     };
     let policy = Policy::load(policy)?;

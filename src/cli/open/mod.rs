@@ -17,7 +17,7 @@ use clap::Args;
 
 use self::dump::Dump;
 use self::opener::{Opener, say};
-use super::Exit;
+use super::{Exit, SealingArgs};
 use crate::keyring::{Keks, Keyring};
 use crate::policy::{ColumnName, Policy, RelationName};
 
@@ -59,15 +59,8 @@ pub(super) struct OpenArgs {
     /// Leave values that cannot be opened as they are, count them, and end with exit code 1.
     #[arg(long)]
     keep_going: bool,
-    /// The policy file.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_POLICY")]
-    policy: PathBuf,
-    /// The keyring.
-    #[arg(long, value_name = "FILE", env = "PGSEAL_KEYRING")]
-    keyring: PathBuf,
-    /// A key-encryption key to use instead of the one that the keyring names, as for `init`.
-    #[arg(long, value_name = "KEK")]
-    kek: Option<String>,
+    #[command(flatten)]
+    sealing: SealingArgs,
 }
 
 /// Opens it.
@@ -75,10 +68,10 @@ pub(super) struct OpenArgs {
 /// # Errors
 /// Something cannot be read or written, or a value cannot be opened.
 pub(super) fn run(args: &OpenArgs, out: impl Write) -> anyhow::Result<Exit> {
-    let policy = Policy::load(&args.policy)?;
-    let keys = Keyring::read(&args.keyring)?.unlock_with(
-        &args.keyring,
-        &mut Keks::new(args.kek.as_deref()),
+    let policy = Policy::load(args.sealing.policy())?;
+    let keys = Keyring::read(args.sealing.keyring())?.unlock_with(
+        args.sealing.keyring(),
+        &mut Keks::new(args.sealing.kek()),
         args.with_archived,
     )?;
     let mut opener = Opener::new(&policy, keys, args.keep_going);
