@@ -77,6 +77,8 @@ impl SqlState {
     pub const OBJECT_NOT_IN_PREREQUISITE_STATE: Self = Self(*b"55000");
     /// 54000, a limit of the program is exceeded.
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self(*b"54000");
+    /// 58030, something cannot be written.
+    pub const IO_ERROR: Self = Self(*b"58030");
     /// 54001, a statement nested too deep.
     pub const STATEMENT_TOO_COMPLEX: Self = Self(*b"54001");
     /// 57014, a statement was cancelled (COPY was failed by its sender).

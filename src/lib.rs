@@ -48,6 +48,7 @@
 //! | [`keyring`] | data keys, wrapped by a key-encryption key; the vault that seals and opens | SQL, wire |
 //! | [`sql`] | statement to verdict | wire, cryptography, keys |
 //! | [`session`] | one client and one server as a machine | sockets, clocks, randomness, tokio |
+//! | [`audit`] | who has opened what: a chained log, written before values go out | SQL text, values |
 //! | [`net`] | sockets, TLS, workers | |
 //! | [`jobs`] | what moves and counts stored values: one resumable runner, straight at the database | |
 //! | [`admin`] | metrics, health, readiness and the status page: read only | |
@@ -62,6 +63,7 @@
 //! has the stored format.
 
 pub mod admin;
+pub mod audit;
 pub mod catalog;
 pub mod cli;
 pub mod crypto;

@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "wire", "datum", "crypto", "scram", "policy", "catalog", "config", //
     "keyring", "sql",     //
     "session", //
+    "audit",   //
     "net", "jobs", "admin", "cli",
 ];
 

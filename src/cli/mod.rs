@@ -3,6 +3,7 @@
 //! Flags are also read from the environment, as `PGSEAL_` and the flag's name. Exit codes are in [`Exit`] and in
 //! docs/cli.md.
 
+mod audit;
 mod auth;
 mod check;
 mod config;
@@ -125,6 +126,7 @@ enum Command {
     Explain(ExplainArgs),
     Keys(keys::KeysArgs),
     Auth(auth::AuthArgs),
+    Audit(audit::AuditArgs),
     Status(stored::StatusArgs),
     /// Move stored values to the active version of their key
     ///
@@ -301,15 +303,16 @@ pub fn main() -> ExitCode {
             return ExitCode::from(Exit::Usage as u8);
         }
     };
-    logging::start(&cli.process.log, cli.process.log_format);
+    let logging = logging::start(&cli.process.log, cli.process.log_format);
     let mut out = io::stdout().lock();
     let exit = match cli.command {
         Command::Init(args) => init_or_suggest(&args, &mut out),
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => serve::run(&args, &logging),
         Command::Config(_) => config::print(&given, &mut out),
         Command::Check(args) => check::run(&args, &mut out),
         Command::Explain(args) => explain::run(&args, &mut out),
         Command::Keys(args) => keys::run(&args, &mut out),
+        Command::Audit(args) => audit::run(&args, &mut out),
         Command::Auth(args) => auth::run(&args, &mut out),
         Command::Status(args) => stored::status(&args, &mut out),
         Command::Rotate(args) => stored::moved(Work::Rotate, &args, &mut out),

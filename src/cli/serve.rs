@@ -12,16 +12,26 @@ use tokio::sync::watch;
 use super::auth::{self, Lookups};
 use super::heartbeat::Heartbeat;
 use super::keys::fleet::Held;
+use super::logging::Logging;
 use super::reload::{Places, Watched, reload};
+use super::settings::AuditFail;
 use super::{Exit, Negotiation, ServeArgs, TlsMode, WrongFlags, block_on};
 use crate::admin::{self, Reload, Sources};
+use crate::audit::{self, Audit, OnFailure};
+use crate::keyring::Keys;
 use crate::metrics::Metrics;
 use crate::net;
 use crate::net::tls::{self, ClientSettings, Pair, Tls, UpstreamSettings};
 use crate::net::{Endpoint, Limits, Listener, Stage};
 
+/// So often the log is told how far the audit log has come.
+const ANCHORS: Duration = Duration::from_secs(600);
+
+/// A file has grown to the limit of the process: the same number on all architectures that Linux runs on but MIPS.
+const SIGXFSZ: i32 = 25;
+
 /// Serves until SIGINT or SIGTERM.
-pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &ServeArgs, logging: &Logging) -> anyhow::Result<Exit> {
     // Before the first counter is made.
     let recorder = args.admin.as_ref().map(|_| admin::record()).transpose().map_err(anyhow::Error::msg)?;
     let metrics = Metrics::new();
@@ -42,6 +52,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
     let tls = Arc::new(Tls::load(tls_settings(args))?);
     let (auth, helpers) = auth::settings(args, &keys)?;
     let authenticates = auth.is_some();
+    let audit = audit(args, &keys, &metrics)?;
     let watched = watched.with_users(helpers.users);
     let (new_policy, policy) = watch::channel(Arc::new(policy));
     let (new_keys, keys) = watch::channel(keys);
@@ -61,6 +72,7 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
         tls: tls.clone(),
         auth,
         workers,
+        audit: audit.clone(),
         metrics: metrics.clone(),
     };
     block_on(async {
@@ -110,10 +122,15 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<Exit> {
             () = answer(told_of) => {}
             () = report(&mut heartbeat) => {}
             () = look_up(helpers.lookups) => {}
+            () = keep(audit.as_ref()) => {}
+            () = logging.listen() => {}
             () = stop(terminated, &stage, Duration::from_secs(args.drain_timeout)) => {}
         }
         if let Some(heartbeat) = heartbeat {
             heartbeat.leave().await;
+        }
+        if let Some(audit) = audit {
+            audit.close();
         }
         tracing::info!("stopped");
         Ok(Exit::Success)
@@ -168,6 +185,42 @@ async fn look_up(lookups: Option<Lookups>) {
         lookups.run().await;
     }
     std::future::pending().await
+}
+
+fn audit(args: &ServeArgs, keys: &Keys, metrics: &Metrics) -> anyhow::Result<Option<Arc<Audit>>> {
+    let Some(path) = args.audit.clone() else { return Ok(None) };
+    let on_failure = match args.audit_fail {
+        AuditFail::Closed => OnFailure::Withhold,
+        AuditFail::Open => OnFailure::GoOn,
+    };
+    let rotate_at = (args.audit_size > 0).then_some(args.audit_size);
+    let settings = audit::Settings { path, rotate_at, on_failure };
+    Ok(Some(Arc::new(Audit::open(&settings, keys, metrics.clone())?)))
+}
+
+/// Keeps the audit log on disk, opens it again at SIGHUP, and tells the log now and then how far it has come.
+async fn keep(audit: Option<&Arc<Audit>>) {
+    let Some(audit) = audit else { return std::future::pending().await };
+    let (Ok(mut hangups), Ok(_too_long)) = (
+        signal(SignalKind::hangup()),
+        // A limit on the size of files makes writing fail, and does not end the process.
+        signal(SignalKind::from_raw(SIGXFSZ)),
+    ) else {
+        tracing::error!("signals cannot be waited for: the audit log is not opened again");
+        return std::future::pending().await;
+    };
+    let mut syncs = tokio::time::interval(Duration::from_secs(1));
+    let mut anchors = tokio::time::interval(ANCHORS);
+    loop {
+        let audit = audit.clone();
+        let work: fn(&Audit) = tokio::select! {
+            Some(()) = hangups.recv() => Audit::reopen,
+            _ = anchors.tick() => Audit::tell,
+            _ = syncs.tick() => Audit::sync,
+        };
+        // The disk may keep its caller waiting.
+        let _ = tokio::task::spawn_blocking(move || work(&audit)).await;
+    }
 }
 
 fn addresses(args: &ServeArgs) -> Vec<Endpoint> {

@@ -199,6 +199,15 @@ pub struct ServeArgs {
     /// The admin address may be one that others can reach. It tells which columns are protected, and no value.
     #[arg(long, env = "PGSEAL_ADMIN_EXPOSED", requires = "admin")]
     pub admin_exposed: bool,
+    /// Where to write down who has opened which columns. Not if absent.
+    #[arg(long, value_name = "FILE", env = "PGSEAL_AUDIT")]
+    pub audit: Option<PathBuf>,
+    /// What becomes of values when that cannot be written.
+    #[arg(long, value_name = "HOW", env = "PGSEAL_AUDIT_FAIL", default_value = "closed")]
+    pub audit_fail: AuditFail,
+    /// Bytes from which on the file is put aside and a new one begun; 0 for never.
+    #[arg(long, value_name = "BYTES", env = "PGSEAL_AUDIT_SIZE", default_value_t = 100_000_000)]
+    pub audit_size: u64,
     /// Threads that serve sessions; 0 for one per core.
     #[arg(long, value_name = "N", env = "PGSEAL_WORKERS", default_value_t = 0)]
     pub workers: usize,
@@ -308,4 +317,13 @@ pub enum Negotiation {
     Postgres,
     /// At once.
     Direct,
+}
+
+/// What becomes of opened values that cannot be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AuditFail {
+    /// They are withheld: the session ends with an error.
+    Closed,
+    /// They go out, and the log says later how many records it lacks.
+    Open,
 }

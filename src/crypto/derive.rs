@@ -25,6 +25,8 @@ pub enum Purpose {
     Order,
     /// The key by which users who are not known get their salts: 32 bytes.
     Mock,
+    /// The key of the codes in the audit log: 32 bytes.
+    Audit,
     /// Not a derivation: the associated data of a wrapped data key.
     Wrap,
 }
@@ -38,6 +40,7 @@ impl Purpose {
             Self::Siv => b"siv",
             Self::Order => b"order",
             Self::Mock => b"mock",
+            Self::Audit => b"audit",
             Self::Wrap => b"wrap",
         }
     }

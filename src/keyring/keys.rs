@@ -155,6 +155,19 @@ impl Keys {
         Some(derive(oldest.secret(), Purpose::Mock, "", ""))
     }
 
+    /// The key of the audit log's codes, and the id of the data key that it is derived from: the active one of the first
+    /// name.
+    pub fn audit_key(&self) -> Option<(KeyId, Secret<32>)> {
+        let id = self.active.values().next()?;
+        Some((*id, self.audit_key_of(&id.to_string())?))
+    }
+
+    /// The same by the id of the data key.
+    pub fn audit_key_of(&self, id: &str) -> Option<Secret<32>> {
+        let key = self.iter().find(|key| key.id.to_string() == id)?;
+        Some(derive(key.secret(), Purpose::Audit, "", ""))
+    }
+
     /// The names that can seal, in order.
     pub fn active_names(&self) -> impl Iterator<Item = &str> {
         self.active.keys().map(String::as_str)
@@ -187,5 +200,15 @@ mod tests {
     fn a_snapshot_does_not_print_its_keys() {
         let shown = format!("{:?}", Keys::new([key(0xAB, 1, State::Active)], []));
         assert!(shown.contains("Secret<32>") && !shown.contains("171"), "{shown}");
+    }
+
+    #[test]
+    fn the_audit_logs_key_is_what_the_format_says() {
+        let keys = Keys::new([key(7, 1, State::Active)], []);
+        let (id, secret) = keys.audit_key().unwrap();
+        let hex: String = secret.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+        // Computed by Python's hmac.
+        assert_eq!(hex, "c8cdf5c96570453e573b5a60bc07cf469c935831e3542d9e98f004e46f93e45d");
+        assert!(keys.audit_key_of(&id.to_string()).is_some() && keys.audit_key_of("00000000").is_none());
     }
 }

@@ -22,6 +22,8 @@ use self::refusals::Refusals;
 pub const TABLE: &[(&str, Kind, &str)] = &[
     (SESSIONS, Kind::Counter, "Client sessions accepted."),
     (SESSIONS_OPEN, Kind::Gauge, "Client sessions open now."),
+    (AUDIT_RECORDS, Kind::Counter, "Records of opened values written to the audit log."),
+    (AUDIT_FAILURES, Kind::Counter, "Records that could not be written to the audit log."),
     (SESSIONS_REFUSED, Kind::Counter, "Client sessions refused because there were as many as there may be."),
     (
         LOGINS,
@@ -105,6 +107,8 @@ pub const BATCH_SECONDS_MEANING: &str =
 
 const SESSIONS: &str = "pgseal_sessions_total";
 const SESSIONS_OPEN: &str = "pgseal_sessions_open";
+const AUDIT_RECORDS: &str = "pgseal_audit_records_total";
+const AUDIT_FAILURES: &str = "pgseal_audit_failures_total";
 const SESSIONS_REFUSED: &str = "pgseal_sessions_refused_total";
 const LOGINS: &str = "pgseal_logins_total";
 const BYTES: &str = "pgseal_bytes_total";
@@ -145,6 +149,10 @@ pub const INFO: &str = "pgseal_info";
 pub struct Metrics {
     /// What happens often.
     pub worker: Arc<WorkerMetrics>,
+    /// Records of the audit log.
+    pub audit_records: Counter,
+    /// Records that could not be written.
+    pub audit_failures: Counter,
     /// Sessions that were one too many.
     pub sessions_refused: Counter,
     /// Clients that the proxy authenticated.
@@ -228,6 +236,8 @@ impl Metrics {
         lock(&shared.workers).push(worker.clone());
         Self {
             worker,
+            audit_records: counter!(AUDIT_RECORDS),
+            audit_failures: counter!(AUDIT_FAILURES),
             sessions_refused: counter!(SESSIONS_REFUSED),
             logins: Logins::new(),
             open_failures: counter!(OPEN_FAILURES),

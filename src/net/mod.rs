@@ -18,6 +18,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 pub use self::endpoint::{Endpoint, Listener};
 pub use self::limits::Limits;
@@ -35,6 +37,7 @@ use self::catalogs::Catalogs;
 use self::limits::Places;
 use self::socket::Accepted;
 use self::tls::Tls;
+use crate::audit::Audit;
 use crate::keyring::{self, Keys, Vault};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -59,6 +62,8 @@ pub struct Config {
     pub auth: Option<Auth>,
     /// Worker threads; at least one is started.
     pub workers: usize,
+    /// Where to write down what was opened for whom, before it is sent; `None` for nowhere.
+    pub audit: Option<Arc<Audit>>,
     /// Counters.
     pub metrics: Metrics,
 }
@@ -82,6 +87,8 @@ struct Shared {
     places: Places,
     config: Config,
     catalogs: Catalogs,
+    /// Sessions that have begun, which is the number of the last one.
+    begun: AtomicU64,
 }
 
 /// What the sessions of one worker share.
@@ -109,6 +116,7 @@ pub async fn serve(
         places: Places::new(config.limits.sessions),
         config,
         catalogs: Catalogs::default(),
+        begun: AtomicU64::new(0),
     });
     let workers = (0..shared.config.workers.max(1))
         .map(|i| start_worker(i, shared.clone(), stage.clone()))
@@ -211,12 +219,16 @@ async fn work(
         match client.connect() {
             Ok(client) => {
                 let worker = worker.clone();
-                sessions.spawn_local(async move {
+                let id = worker.shared.begun.fetch_add(1, Ordering::Relaxed) + 1;
+                // At the highest level, so that every line of a session has it, whatever is logged.
+                let span = tracing::error_span!("session", id);
+                let session = async move {
                     let _open = worker.metrics.session();
-                    if let Err(error) = relay::run(client, &worker).await {
+                    if let Err(error) = relay::run(client, id, &worker).await {
                         tracing::debug!(%error, "a connection was lost");
                     }
-                });
+                };
+                sessions.spawn_local(session.instrument(span));
             }
             Err(error) => tracing::warn!(%error, "a connection could not be served"),
         }

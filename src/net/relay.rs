@@ -13,8 +13,9 @@ use super::limits::{Deadline, Silence};
 use super::socket::Socket;
 use super::tls::{self, Tls, UpstreamError};
 use super::{Endpoint, Stage, Worker};
+use crate::audit::{Audit, NotWritten, Record};
 use crate::error::{ClientError, SqlState};
-use crate::session::{ClientTls, Event, ServerLink, Session, Tools};
+use crate::session::{ClientTls, Event, Opened, ServerLink, Session, Tools};
 
 /// How long a session that has ended may take to send what is left.
 const LINGER: Duration = Duration::from_secs(5);
@@ -28,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const TLS_FIRST: u8 = 0x16;
 
 /// Runs a session to its end.
-pub(super) async fn run(client: Socket, worker: &Worker) -> io::Result<()> {
+pub(super) async fn run(client: Socket, id: u64, worker: &Worker) -> io::Result<()> {
     let config = &worker.shared.config;
     let mode = if client.is_local() { ClientTls::Off } else { config.tls.client.mode() };
     let mut session = Session::new(worker.policy.borrow().clone(), mode);
@@ -37,7 +38,11 @@ pub(super) async fn run(client: Socket, worker: &Worker) -> io::Result<()> {
     if let Some(auth) = &config.auth {
         session.terminate(auth.method);
     }
+    if config.audit.is_some() {
+        session.keep_trail();
+    }
     let from = client.peer();
+    tracing::debug!(client = ?from, "a session begins");
     let mut user = String::new();
     let mut client = Leg::new(client);
     let mut deadline = Deadline::after(config.limits.authentication);
@@ -63,7 +68,16 @@ pub(super) async fn run(client: Socket, worker: &Worker) -> io::Result<()> {
         if session.to_server().is_empty() {
             at_work = Instant::now();
         }
+        let due = session.to_client().len();
         step(&mut session, &mut client, server.as_mut(), worker);
+        if let Some(audit) = config.audit.as_ref().filter(|_| session.has_opened()) {
+            let written = write_down(audit, &mut session, id, from);
+            if written.is_err() {
+                // All that this step has added, for the values are in it.
+                session.to_client().truncate(due);
+                session.fail(withheld());
+            }
+        }
         session.use_policy(&worker.policy.borrow());
         if session.is_ready() {
             deadline.meet();
@@ -299,6 +313,35 @@ fn step(session: &mut Session, client: &mut Leg, mut server: Option<&mut Leg>, w
         metrics.verdict_bytes.set(u64::try_from(verdicts.bytes()).unwrap_or_default());
         metrics.batches.record(begun.elapsed());
     }
+}
+
+/// Writes down what was opened for the client in this step, before any of it is sent.
+fn write_down(audit: &Audit, session: &mut Session, id: u64, from: Option<IpAddr>) -> Result<(), NotWritten> {
+    let opened = session.take_opened();
+    let (user, application) = session.client_names();
+    let database = session.database().unwrap_or_default();
+    let records: Vec<_> = opened
+        .into_iter()
+        .map(|Opened { statement, within, rows, columns }| Record {
+            session: id,
+            user,
+            database,
+            application,
+            client: from,
+            statement,
+            within: within.as_str(),
+            rows,
+            columns,
+        })
+        .collect();
+    audit.write(&records)
+}
+
+fn withheld() -> ClientError {
+    let message = "encrypted values cannot be handed out, for the audit log of the proxy cannot be written";
+    ClientError::fatal(SqlState::IO_ERROR, message).with_hint(
+        "The proxy's own log says why. Statements that read no encrypted values can be carried out.",
+    )
 }
 
 /// Bytes that are gone.

@@ -21,6 +21,7 @@
 //! | `values` | one value between its forms |
 //! | `rows` | result columns: described as declared, opened in DataRows |
 //! | `errors` | errors of the server as the client may see them |
+//! | `trail` | what was opened, for the audit log |
 //! | `knowledge` | catalog, search path and settings, read over the client's own session |
 //! | `verdicts` | verdicts kept by text and snapshot |
 
@@ -38,6 +39,7 @@ mod rows;
 mod server;
 mod splice;
 mod startup;
+mod trail;
 mod values;
 mod verdicts;
 
@@ -54,6 +56,7 @@ use bytes::{Buf as _, BytesMut};
 pub use self::knowledge::{LEASE, SchemaVersion};
 pub use self::login::{Account, Method};
 pub use self::startup::{ClientTls, ServerLink};
+pub use self::trail::{Opened, Within, digest};
 pub use self::verdicts::Verdicts;
 
 use self::copy::Stream;
@@ -62,6 +65,7 @@ use self::login::{EndPoints, Login};
 use self::plans::{Portal, Prepared};
 use self::queue::Queue;
 use self::startup::{Question, Startup};
+use self::trail::Kept;
 use self::values::{Scratch, Values};
 use crate::datum::Settings;
 use crate::error::{ClientError, SqlState};
@@ -256,6 +260,9 @@ pub struct Session {
     /// server was asked for, and the options that it was not shown.
     negotiating: Option<(u16, Vec<Vec<u8>>)>,
     scratch: Scratch,
+    /// For the audit log.
+    kept: Kept,
+    user: String,
     counted: Counted,
 }
 
@@ -308,6 +315,8 @@ impl Session {
             longest_message: usize::MAX,
             negotiating: None,
             scratch: Scratch::default(),
+            kept: Kept::default(),
+            user: String::new(),
             counted: Counted::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Prepared statements and portals as the session knows them, and the places of a text that was edited.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::datum::Oid;
 use crate::sql::copy::Copy;
@@ -41,6 +41,8 @@ pub(super) struct Prepared {
     pub(super) names: Vec<(usize, NameChange)>,
     /// Its plan depends on what a name stands for, which changes without the catalog.
     pub(super) asked_names: bool,
+    /// Of its text's shape, once it was asked for.
+    pub(super) digest: OnceLock<String>,
     /// The server said that its columns come from elsewhere than the analysis says.
     pub(super) disagrees: AtomicBool,
 }
@@ -64,6 +66,7 @@ impl Prepared {
             looked_up,
             names: Vec::new(),
             asked_names: false,
+            digest: OnceLock::new(),
             disagrees: AtomicBool::new(false),
         }
     }
@@ -110,6 +113,11 @@ impl Prepared {
 
     pub(super) fn has_sealed_parameters(&self) -> bool {
         self.plan.as_ref().is_some_and(|p| p.parameters.iter().any(|p| !matches!(p, Parameter::Plain)))
+    }
+
+    /// By which the audit log names it.
+    pub(super) fn digest(&self) -> &str {
+        self.digest.get_or_init(|| super::trail::digest(&self.text))
     }
 
     pub(super) fn mark_disagreement(&self) {

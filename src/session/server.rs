@@ -8,6 +8,7 @@ use super::plans::Prepared;
 use super::queue::{Errand, Kind, Pending, Undo};
 use super::refuse::in_failed_transaction;
 use super::rows::{self, RowError};
+use super::trail::Within;
 use super::values::Values;
 use super::{End, HIGH_WATER, Passing, Phase, Session, Tools, errors, out_of_step};
 use crate::error::{ClientError, Severity};
@@ -120,6 +121,7 @@ impl Session {
         }
         self.counted.server += rows;
         input.advance(taken);
+        self.note_opened(Within::Rows, rows);
         match result {
             Ok(()) => Ok(true),
             Err(RowError::Wire(error)) => Err(broken(error)),
@@ -256,6 +258,7 @@ impl Session {
         match name {
             "client_encoding" => self.utf8 = value.eq_ignore_ascii_case("UTF8"),
             "standard_conforming_strings" => self.standard_strings = value == "on",
+            "application_name" => self.is_called(value),
             "search_path" => self.knowledge.search_path_changed(),
             _ => {
                 self.settings.apply(name, value);
@@ -421,6 +424,7 @@ impl Session {
         if !errors::rewrite(tag, body, prepared.as_deref(), copy, classes, &mut values, out)? {
             self.to_client.extend_from_slice(frame);
         }
+        self.note_opened(Within::Error, 0);
         Ok(())
     }
 

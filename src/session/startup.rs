@@ -148,7 +148,10 @@ impl Session {
                 let user = text("user").unwrap_or_default();
                 self.database = text("database").unwrap_or_else(|| user.clone());
                 asked.admit(&user, &self.database)?;
+                let application = text("application_name").unwrap_or_default();
                 self.replication = text("replication").is_some_and(|v| is_replication(&v));
+                self.is_called(&application);
+                self.user.clone_from(&user);
                 if let Some(method) = self.method {
                     let mut for_server = BytesMut::from(packet);
                     if packet_read.needs_negotiation() {

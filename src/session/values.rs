@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Tools;
+use super::trail::Trail;
 use crate::catalog::{Class, ColumnState, Form, Pin, Storage};
 use crate::crypto::{self, Mode};
 use crate::datum::{self, DatumError, Format, Input, Oid, Settings, Type};
@@ -50,6 +51,8 @@ pub(super) struct Values<'a> {
 pub(super) struct Scratch {
     canonical: zeroize::Zeroizing<Vec<u8>>,
     envelope: Vec<u8>,
+    /// Counts what is opened, if that is wanted.
+    pub(super) trail: Option<Trail>,
     /// A value in the client's form, before its length is known.
     opened: zeroize::Zeroizing<Vec<u8>>,
 }
@@ -142,7 +145,7 @@ impl Values<'_> {
 
     /// Appends one stored form of the value that was taken in.
     fn stored(&mut self, class: &Class, form: Form, out: &mut Vec<u8>) -> Result<(), ClientError> {
-        let Scratch { canonical, envelope, opened: _ } = &mut *self.scratch;
+        let Scratch { canonical, envelope, opened: _, trail: _ } = &mut *self.scratch;
         let key = match form {
             Form::Sealed(key) => key,
             // The policy has the last word on what may be sent as it is.
@@ -220,7 +223,12 @@ impl Values<'_> {
                 "The row may hold plaintext that was written around the proxy. \"pgseal verify\" names such rows.",
             )
         };
-        let Scratch { canonical, envelope: decoded, opened } = &mut *self.scratch;
+        let Scratch { canonical, envelope: decoded, opened, trail } = &mut *self.scratch;
+        let mut note = || {
+            if let Some(trail) = trail {
+                trail.add(class);
+            }
+        };
         if class.state == ColumnState::Migrating
             && class.storage == Storage::Text
             && !crypto::looks_like_text_envelope(stored)
@@ -229,6 +237,7 @@ impl Values<'_> {
             opened.clear();
             datum::write(stored, &class.ty, format, self.settings, opened)
                 .map_err(|e| named(e.client_error(), class))?;
+            note();
             return Ok(opened);
         }
         decoded.clear();
@@ -245,6 +254,7 @@ impl Values<'_> {
         };
         canonical.clear();
         self.vault.open(&class.binding, envelope, canonical).map_err(|e| named(e.client_error(), class))?;
+        note();
         if datum::is_written_as_it_is(&class.ty, format) {
             return Ok(canonical);
         }

@@ -13,6 +13,7 @@ mod expr;
 pub mod kinds;
 pub mod lex;
 pub mod names;
+pub mod normalized;
 mod query;
 mod refusal;
 mod replication;

@@ -11,6 +11,7 @@
 mod admin;
 mod analysis;
 mod attached;
+mod audit;
 mod auth;
 mod constructs;
 mod copy;

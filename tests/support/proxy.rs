@@ -75,7 +75,9 @@ impl Proxy {
         let command = [PGSEAL, "serve", "--listen", &listen, "--policy", policy, "--keyring", keyring];
         // The key-encryption key is named in the keyring.
         // What a test says of the server's address comes last and wins.
-        let environment = [&[("PGSEAL_UPSTREAM", upstream.as_str())], environment].concat();
+        // All is logged that there is, and looked through when the proxy goes.
+        let environment =
+            [&[("PGSEAL_UPSTREAM", upstream.as_str()), ("PGSEAL_LOG", "trace")], environment].concat();
         let process = Supervised::start(&command, &environment, None, &log, Some(&folder), "KILL");
         if !wait_for((Ipv4Addr::LOCALHOST, port).into(), || process.is_alive()) {
             let text = tail(&log);
@@ -113,6 +115,18 @@ impl Proxy {
     /// All that it has logged.
     pub fn log(&self) -> Vec<u8> {
         fs::read(self.folder.join("log")).expect("the log is readable")
+    }
+}
+
+/// What no log holds: values that tests call so, others that they protect, and SQL.
+const NEVER_LOGGED: [&str; 6] = ["canary", "1739562841", "1907-03-29", "SELECT ", "INSERT INTO ", "VALUES ("];
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let log = fs::read(self.folder.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let told = log.lines().find(|line| NEVER_LOGGED.iter().any(|never| line.contains(never)));
+        assert!(std::thread::panicking() || told.is_none(), "the log holds what it never should: {told:?}");
     }
 }
 

@@ -2,7 +2,6 @@
 
 pub(super) mod queries;
 mod report;
-pub(super) mod shape;
 pub(super) mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +17,10 @@ use crate::catalog::{self, Catalog, ColumnName, Finding, Grade, Relation, Relati
 use crate::datum::{Base, Type};
 use crate::keyring::{self, KeyringError, Keys};
 use crate::policy::{Place, Policy, PolicyError};
+use crate::sql::normalized::shape;
 use crate::sql::{Consequence, Schema, SchemaProblem};
 use queries::{Texts, Way};
 use report::{Report, Statements};
-use shape::shape;
 use tally::{Judge, tally};
 
 /// Prints what is found.

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::queries::{Sent, Way};
-use super::shape::shape;
 use crate::catalog::SessionFacts;
 use crate::error::ClientFacing;
 use crate::sql::lex::{self, LexemeKind};
+use crate::sql::normalized::shape;
 use crate::sql::{
     self, Arrival, Context, Cursor, Meaning, NameChange, NamedStatement, Names, Reason, Refusal, Schema,
     Verdict,

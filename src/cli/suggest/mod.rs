@@ -13,12 +13,12 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 
 use super::check::queries::{self, Texts, Way};
-use super::check::shape::shape;
 use super::check::{before_encryption, contents, is_own};
 use super::database::Database;
 use super::{Exit, InitArgs, block_on};
 use crate::catalog::{self, Catalog, ColumnName, Grade, SessionFacts, Statistics};
 use crate::policy::Policy;
+use crate::sql::normalized::shape;
 use crate::sql::{Consequence, Schema};
 use columns::Proposal;
 use usage::Usage;

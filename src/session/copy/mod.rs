@@ -22,6 +22,7 @@ use bytes::{Buf as _, BytesMut};
 pub(super) use self::stream::Stream;
 
 use super::queue::StandIn;
+use super::trail::Within;
 use super::values::Values;
 use super::{End, Fate, Passing, Session, Step, Tools, rows};
 use crate::error::{ClientError, SqlState};
@@ -165,7 +166,10 @@ impl Session {
         let Some(stream) = &mut self.copy else { return Ok(()) };
         debug_assert_eq!(stream.copy().direction, Direction::Out);
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
+        let before = stream.rows_written();
         let pushed = stream.push(data, last, &mut values, &mut self.to_client);
+        let rows = stream.rows_written() - before;
+        self.note_opened(Within::Copy, rows);
         match pushed {
             Ok(()) => Ok(()),
             Err(error) => {

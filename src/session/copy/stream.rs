@@ -51,6 +51,8 @@ pub(in crate::session) struct Stream {
     cut: bool,
     /// What the server's numbers of lines have to be corrected by.
     shifts: Shifts,
+    /// Rows that were written.
+    written: u64,
     /// The last byte that was written.
     last: Option<u8>,
     /// The beginning of a row.
@@ -95,6 +97,7 @@ impl Stream {
             short: false,
             cut: false,
             shifts: Shifts::default(),
+            written: 0,
             last: None,
             held: Vec::new(),
             fields: Vec::new(),
@@ -129,6 +132,10 @@ impl Stream {
             self.last = out.last().copied();
         }
         result
+    }
+
+    pub(super) fn rows_written(&self) -> u64 {
+        self.written
     }
 
     /// True if the server waits for one more byte before it looks at the last row: behind `\r`.
@@ -274,6 +281,7 @@ impl Stream {
                     self.header_line(bytes(end), out)?;
                 } else if end > 0 || !self.over {
                     self.line(bytes(end), values, out)?;
+                    self.written += 1;
                 }
                 match &self.cutter {
                     // The server misses a value in it, and nothing is to come in between.
@@ -290,6 +298,7 @@ impl Stream {
                 }
                 Ok(binary::Next::Tuple(end)) => {
                     self.tuple(bytes(end), values, out)?;
+                    self.written += 1;
                     Ok(Some(end))
                 }
                 Err(fault) => {

@@ -1,14 +1,14 @@
 //! The shape of a statement: its text without comments and values, so that it can be shown and counted.
 
-use crate::sql::lex::{self, Lexeme, LexemeKind};
+use super::lex::{self, Lexeme, LexemeKind};
 
 /// A statement's text without values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Shape {
+pub struct Shape {
     /// For people: words as they were written, `?` for each value, one blank where there was any.
-    pub(in crate::cli) shown: String,
+    pub shown: String,
     /// The same for all statements that differ in blanks, comments, case, and values and parameters only.
-    pub(in crate::cli) key: String,
+    pub key: String,
 }
 
 /// What stands behind the part of a text that can be cut into tokens.
@@ -17,7 +17,7 @@ const CUT: &str = "...";
 /// The shape of a text.
 ///
 /// Lists of values that follow each other are given once, so that inserts of many rows are one statement.
-pub(in crate::cli) fn shape(text: &str) -> Shape {
+pub fn shape(text: &str) -> Shape {
     let (readable, is_cut) = match lex::tokenize(text) {
         Ok(lexemes) => (lexemes, false),
         Err(error) => {
