@@ -73,6 +73,7 @@ pub(super) fn run(args: &ServeArgs, logging: &Logging) -> anyhow::Result<Exit> {
         auth,
         workers,
         audit: audit.clone(),
+        slow: (args.slow_statement > 0).then(|| Duration::from_millis(args.slow_statement)),
         metrics: metrics.clone(),
     };
     block_on(async {

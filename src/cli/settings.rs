@@ -199,6 +199,9 @@ pub struct ServeArgs {
     /// The admin address may be one that others can reach. It tells which columns are protected, and no value.
     #[arg(long, env = "PGSEAL_ADMIN_EXPOSED", requires = "admin")]
     pub admin_exposed: bool,
+    /// Milliseconds from which on a statement is told to the log as slow, with where its time went; 0 for never.
+    #[arg(long, value_name = "MS", env = "PGSEAL_SLOW_STATEMENT", default_value_t = 0)]
+    pub slow_statement: u64,
     /// Where to write down who has opened which columns. Not if absent.
     #[arg(long, value_name = "FILE", env = "PGSEAL_AUDIT")]
     pub audit: Option<PathBuf>,

@@ -64,6 +64,8 @@ pub struct Config {
     pub workers: usize,
     /// Where to write down what was opened for whom, before it is sent; `None` for nowhere.
     pub audit: Option<Arc<Audit>>,
+    /// Statements that take so long are told to the log; `None` for none.
+    pub slow: Option<Duration>,
     /// Counters.
     pub metrics: Metrics,
 }

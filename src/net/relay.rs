@@ -15,7 +15,7 @@ use super::tls::{self, Tls, UpstreamError};
 use super::{Endpoint, Stage, Worker};
 use crate::audit::{Audit, NotWritten, Record};
 use crate::error::{ClientError, SqlState};
-use crate::session::{ClientTls, Event, Opened, ServerLink, Session, Tools};
+use crate::session::{ClientTls, Event, Opened, ServerLink, Session, Slow, Tools};
 
 /// How long a session that has ended may take to send what is left.
 const LINGER: Duration = Duration::from_secs(5);
@@ -40,6 +40,9 @@ pub(super) async fn run(client: Socket, id: u64, worker: &Worker) -> io::Result<
     }
     if config.audit.is_some() {
         session.keep_trail();
+    }
+    if let Some(limit) = config.slow {
+        session.watch(limit, Instant::now);
     }
     let from = client.peer();
     tracing::debug!(client = ?from, "a session begins");
@@ -289,6 +292,10 @@ fn link(shown: Option<&CertificateDer<'_>>, seen: Option<&CertificateDer<'_>>) -
 /// Lets the machine take what is there from both sides, until neither makes way for the other.
 fn step(session: &mut Session, client: &mut Leg, mut server: Option<&mut Leg>, worker: &Worker) {
     let begun = Instant::now();
+    let is_timed = worker.shared.config.slow.is_some();
+    if is_timed {
+        session.enter(begun, !client.input.is_empty());
+    }
     let waiting = |client: &Leg, server: Option<&Leg>| {
         (client.input.len(), server.map_or(0, |server| server.input.len()))
     };
@@ -303,6 +310,9 @@ fn step(session: &mut Session, client: &mut Leg, mut server: Option<&mut Leg>, w
     // A client that sends on and on is between two transactions here, if anywhere.
     session.use_policy(&worker.policy.borrow());
     session.client(&mut client.input, &mut tools);
+    if is_timed && let Some(slow) = session.leave(Instant::now(), !client.input.is_empty()) {
+        tell(&slow);
+    }
     let after = waiting(client, server.as_deref());
     if before != after {
         let (metrics, counted) = (&worker.metrics.worker, session.take_counted());
@@ -342,6 +352,24 @@ fn withheld() -> ClientError {
     ClientError::fatal(SqlState::IO_ERROR, message).with_hint(
         "The proxy's own log says why. Statements that read no encrypted values can be carried out.",
     )
+}
+
+/// Tells the log of a slow statement, without a word of it.
+fn tell(slow: &Slow) {
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    tracing::warn!(
+        statement = slow.statement.as_deref().unwrap_or_default(),
+        verdict = slow.verdict,
+        tag = slow.tag,
+        statements = slow.statements,
+        total_ms = ms(slow.total),
+        client_ms = ms(slow.client),
+        analysis_ms = ms(slow.analysis),
+        sealing_ms = ms(slow.sealing),
+        server_ms = ms(slow.server),
+        opening_ms = ms(slow.opening),
+        "slow statement"
+    );
 }
 
 /// Bytes that are gone.

@@ -10,6 +10,7 @@ use super::names::{NameChanges, hides_names};
 use super::plans::{Portal, Prepared};
 use super::queue::{Errand, Kind, Pending, Undo};
 use super::refuse::{Message, stand_in, stand_in_of};
+use super::stopwatch::Part;
 use super::{End, Fate, HIGH_WATER, Passing, Phase, Session, Step, Tools};
 use crate::datum::Oid;
 use crate::error::{ClientError, SqlState};
@@ -189,7 +190,9 @@ impl Session {
                 self.relay(frame, entry)
             }
             Verdict::Rewrite(plan) => {
+                let since = self.timer();
                 let spliced = super::splice::text(&text, &plan.edits_with_locks(), &mut self.values(tools));
+                self.spent(Part::Sealing, since);
                 match spliced {
                     Err(error) => self.refuse(Message::Query, stand_in(Kind::Query, error, "value"), tools),
                     Ok((edited, positions)) => {
@@ -243,7 +246,9 @@ impl Session {
                 ));
             }
             Verdict::Rewrite(plan) => {
+                let since = self.timer();
                 let spliced = super::splice::text(&text, &plan.edits, &mut self.values(tools));
+                self.spent(Part::Sealing, since);
                 let (edited, positions) = match spliced {
                     Ok(edited) => edited,
                     Err(error) => {
@@ -320,7 +325,10 @@ impl Session {
             return Ok(Step::Done);
         }
         let prepared = match self.current(statement, tools) {
-            Current::Known(prepared) => Some(prepared),
+            Current::Known(prepared) => {
+                self.saw_bound(&prepared);
+                Some(prepared)
+            }
             Current::Unknown => None,
             Current::Wait => return Ok(Step::Stall),
             Current::Refused(stand_in) => return Ok(self.refuse(Message::Bind, stand_in, tools)),
@@ -332,7 +340,9 @@ impl Session {
                 if prepared.has_sealed_parameters() {
                     let prepared = prepared.clone();
                     let mut out = std::mem::take(&mut self.to_server);
+                    let since = self.timer();
                     let sealed = super::splice::bind(&bind, &prepared, &mut self.values(tools), &mut out);
+                    self.spent(Part::Sealing, since);
                     self.to_server = out;
                     if let Err(error) = sealed {
                         return Ok(self.refuse(Message::Bind, stand_in(Kind::Bind, error, "value"), tools));

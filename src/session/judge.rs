@@ -9,6 +9,7 @@ use super::names::SessionNames;
 use super::plans::{Basis, Prepared};
 use super::queue::{Errand, Kind, StandIn};
 use super::refuse::{in_failed_transaction, plan_changed, stand_in, stand_in_of, without_catalog};
+use super::stopwatch::Part;
 use super::verdicts::Key;
 use super::{Session, Step, Tools};
 use crate::datum::Oid;
@@ -108,7 +109,10 @@ impl Session {
             },
         };
         match fresh {
-            Step::Done => Judged::Verdict(verdict, Some(Grounds { basis, asked_names })),
+            Step::Done => {
+                self.saw_verdict(text, &verdict);
+                Judged::Verdict(verdict, Some(Grounds { basis, asked_names }))
+            }
             Step::More | Step::Stall => Judged::Wait,
         }
     }
@@ -128,6 +132,20 @@ impl Session {
 
     /// `None`: it depends on what a name stands for, and that on an answer that is still due.
     pub(super) fn analyse(
+        &self,
+        text: &str,
+        utf8: bool,
+        declared: Option<&[Oid]>,
+        basis: &Basis,
+        tools: &mut Tools<'_>,
+    ) -> Option<Analysed> {
+        let since = self.timer();
+        let analysed = self.analyse_text(text, utf8, declared, basis, tools);
+        self.spent(Part::Analysis, since);
+        analysed
+    }
+
+    fn analyse_text(
         &self,
         text: &str,
         utf8: bool,

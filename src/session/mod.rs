@@ -21,6 +21,7 @@
 //! | `values` | one value between its forms |
 //! | `rows` | result columns: described as declared, opened in DataRows |
 //! | `errors` | errors of the server as the client may see them |
+//! | `stopwatch` | where the time of slow statements goes |
 //! | `trail` | what was opened, for the audit log |
 //! | `knowledge` | catalog, search path and settings, read over the client's own session |
 //! | `verdicts` | verdicts kept by text and snapshot |
@@ -39,6 +40,7 @@ mod rows;
 mod server;
 mod splice;
 mod startup;
+mod stopwatch;
 mod trail;
 mod values;
 mod verdicts;
@@ -56,6 +58,7 @@ use bytes::{Buf as _, BytesMut};
 pub use self::knowledge::{LEASE, SchemaVersion};
 pub use self::login::{Account, Method};
 pub use self::startup::{ClientTls, ServerLink};
+pub use self::stopwatch::Slow;
 pub use self::trail::{Opened, Within, digest};
 pub use self::verdicts::Verdicts;
 
@@ -65,6 +68,7 @@ use self::login::{EndPoints, Login};
 use self::plans::{Portal, Prepared};
 use self::queue::Queue;
 use self::startup::{Question, Startup};
+use self::stopwatch::Stopwatch;
 use self::trail::Kept;
 use self::values::{Scratch, Values};
 use crate::datum::Settings;
@@ -262,6 +266,8 @@ pub struct Session {
     scratch: Scratch,
     /// For the audit log.
     kept: Kept,
+    /// Where slow statements are to be told.
+    stopwatch: Option<Box<Stopwatch>>,
     user: String,
     counted: Counted,
 }
@@ -316,6 +322,7 @@ impl Session {
             negotiating: None,
             scratch: Scratch::default(),
             kept: Kept::default(),
+            stopwatch: None,
             user: String::new(),
             counted: Counted::default(),
         }

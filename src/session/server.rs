@@ -8,6 +8,7 @@ use super::plans::Prepared;
 use super::queue::{Errand, Kind, Pending, Undo};
 use super::refuse::in_failed_transaction;
 use super::rows::{self, RowError};
+use super::stopwatch::Part;
 use super::trail::Within;
 use super::values::Values;
 use super::{End, HIGH_WATER, Passing, Phase, Session, Tools, errors, out_of_step};
@@ -109,6 +110,7 @@ impl Session {
         let Some(outputs) = prepared.outputs(entry.statement).filter(|_| !prepared.disagrees()) else {
             return Ok(false);
         };
+        let since = self.timer();
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
         let (mut taken, mut rows, mut result) = (0, 0, Ok(()));
         while result.is_ok() && self.to_client.len() < HIGH_WATER {
@@ -122,6 +124,7 @@ impl Session {
         self.counted.server += rows;
         input.advance(taken);
         self.note_opened(Within::Rows, rows);
+        self.spent(Part::Opening, since);
         match result {
             Ok(()) => Ok(true),
             Err(RowError::Wire(error)) => Err(broken(error)),
@@ -203,6 +206,7 @@ impl Session {
                 }
             }
             (b'C' | b'I', Kind::Query) => {
+                self.saw_tag(body);
                 self.copying_in = false;
                 self.copy = None;
                 self.carried_out();
@@ -211,6 +215,7 @@ impl Session {
             | (b'T', Kind::DescribeStatement | Kind::DescribePortal)
             | (b'C' | b'I' | b's', Kind::Execute) => {
                 if tag == b'C' {
+                    self.saw_tag(body);
                     self.copying_in = false;
                     self.copy = None;
                     self.carried_out();

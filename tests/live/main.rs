@@ -32,6 +32,7 @@ mod page;
 mod refusal;
 mod reload;
 mod settings;
+mod slow;
 mod sockets;
 mod startup;
 #[path = "../support/mod.rs"]

@@ -22,6 +22,7 @@ use bytes::{Buf as _, BytesMut};
 pub(super) use self::stream::Stream;
 
 use super::queue::StandIn;
+use super::stopwatch::Part;
 use super::trail::Within;
 use super::values::Values;
 use super::{End, Fate, Passing, Session, Step, Tools, rows};
@@ -126,9 +127,12 @@ impl Session {
     }
 
     fn seal_rows(&mut self, data: &[u8], last: bool, tools: &mut Tools<'_>) {
+        let since = self.timer();
         let Some(stream) = &mut self.copy else { return };
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
         let pushed = stream.push(data, last, &mut values, &mut self.to_server);
+        self.spent(Part::Sealing, since);
+        let Some(stream) = &mut self.copy else { return };
         if let Err(error) = pushed {
             let refused = Refused { reason: "value", hint: error.hint.as_deref(), ..Refused::default() };
             tools.metrics.refused(refused);
@@ -163,6 +167,7 @@ impl Session {
 
     /// Data of a COPY TO STDOUT whose values are opened; `last` for CopyDone.
     pub(super) fn open_rows(&mut self, data: &[u8], last: bool, tools: &mut Tools<'_>) -> Result<(), End> {
+        let since = self.timer();
         let Some(stream) = &mut self.copy else { return Ok(()) };
         debug_assert_eq!(stream.copy().direction, Direction::Out);
         let mut values = Values::new(tools, &self.settings, &mut self.scratch);
@@ -170,6 +175,7 @@ impl Session {
         let pushed = stream.push(data, last, &mut values, &mut self.to_client);
         let rows = stream.rows_written() - before;
         self.note_opened(Within::Copy, rows);
+        self.spent(Part::Opening, since);
         match pushed {
             Ok(()) => Ok(()),
             Err(error) => {
