@@ -81,7 +81,9 @@ impl Session {
 
     /// The machine is about to take what has come. `is_asked`: there is something of the client.
     pub fn enter(&mut self, now: Instant, is_asked: bool) {
-        let waits_for_client = self.queue.is_empty() || self.copying_in || !self.to_client.is_empty();
+        // Before its Sync, the server answers only when it likes.
+        let waits_for_client =
+            self.queue.is_empty() || self.unsynced || self.copying_in || !self.to_client.is_empty();
         let Some(watch) = &mut self.stopwatch else { return };
         if watch.begun.is_none() && is_asked {
             watch.begun = Some(now);
