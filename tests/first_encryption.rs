@@ -101,15 +101,15 @@ impl Pair {
 
     /// Gives all proxies a policy, and waits until a command that needs it goes ahead.
     fn policy(&self, policy: &str) {
-        std::fs::write(self.site.proxies[0].folder().join("policy.toml"), policy).unwrap();
-        for proxy in &self.site.proxies {
-            proxy.process().signal("HUP");
-        }
         let digest = || {
             let all = "SELECT count(DISTINCT policy)::text || ' ' || min(policy) FROM pgseal.proxy";
             self.site.direct().value(all).unwrap()
         };
         let (before, start) = (digest(), Instant::now());
+        std::fs::write(self.site.proxies[0].folder().join("policy.toml"), policy).unwrap();
+        for proxy in &self.site.proxies {
+            proxy.process().signal("HUP");
+        }
         while digest() == before || !digest().starts_with("1 ") {
             assert!(
                 start.elapsed() < Duration::from_secs(30),
@@ -375,7 +375,21 @@ fn text_is_encrypted_and_made_plaintext_again_and_every_answer_is_the_twin_s() {
     pair.policy(BEFORE);
     pair.compare(&mut clients, 8, "out of the policy");
 
-    // And once more, with nothing left of the first time in the way.
+    // A column that was plaintext and is made anew through the proxy is encrypted from the beginning.
+    let fresh = "[table.\"public.fresh\"]\nemail = { type = \"text\", mode = \"deterministic\", context = \"public.people.email\" }\n";
+    pair.policy(&[BEFORE, fresh].concat());
+    clients[0].run("CREATE TABLE fresh (email text)");
+    // A version retires, and what is known of the context was said of other columns.
+    assert_eq!(clients[0].query("INSERT INTO fresh VALUES ('fresh')")[0].sqlstate(), "55000");
+    pair.site.done(&["rotate", "default"]);
+    std::thread::sleep(Duration::from_millis(1500));
+    clients[0].run("INSERT INTO fresh VALUES ('fresh')");
+    assert!(direct.value("SELECT email FROM fresh").unwrap().starts_with("\\xe511"));
+    assert_eq!(clients[1].value("SELECT email FROM fresh WHERE email = 'fresh'").as_deref(), Some("fresh"));
+    clients[0].run("DROP TABLE fresh");
+    pair.policy(BEFORE);
+
+    // And once more: what is known of the context by now was said of that column, and of no other.
     pair.announce("encrypt", &policy(MIGRATING));
     pair.policy(&policy(MIGRATING));
     pair.site.done(&["encrypt", "people.email"]);
@@ -412,6 +426,15 @@ fn a_job_that_is_killed_again_and_again_goes_on_and_proxies_that_know_nothing_of
                 let (code, text) = shown(&pair.site.command(&[other, "people.email"]).output().unwrap());
                 let wanted = format!("run \"pgseal {work}\" to its end first");
                 assert!(code == 1 && text.contains(&wanted), "{text}");
+                let text = pair.site.done(&["status"]);
+                let wanted = format!("  public.people.email: phase moving of {work}, from ");
+                assert!(text.contains("contexts between two forms") && text.contains(&wanted), "{text}");
+                let status = pair.site.command(&["status", "--json"]).output().unwrap();
+                let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+                let context = &status["contexts"][0];
+                assert_eq!((&context["phase"], &context["work"]), (&"moving".into(), &work.into()));
+                let plaintext = if work == "encrypt" { "old" } else { "new" };
+                assert_eq!(context[plaintext], "plaintext");
             }
         }
         assert!(killed > 3 && unaware > 0, "{killed} {unaware}");

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::KeyId;
+use crate::policy::Storage;
 
 /// How the names of our own triggers begin. They go by their names, and ours are to come last.
 pub const OWN_TRIGGER: &str = "~~pgseal_";
@@ -28,6 +29,9 @@ pub struct Pin {
     pub old: Form,
     /// The one that they are moved to.
     pub new: Form,
+    /// The columns of the policy that it was made for. Of one that has come into the context since and may be plaintext,
+    /// it says nothing.
+    pub columns: Vec<String>,
 }
 
 /// In which form a value is stored.
@@ -63,6 +67,8 @@ struct Comment {
     phase: Phase,
     old: String,
     new: String,
+    #[serde(default)]
+    columns: Vec<String>,
 }
 
 impl Phase {
@@ -101,6 +107,15 @@ impl Pin {
         }
     }
 
+    /// Whether it can be about columns of a storage. Where plaintext is not stored, one of a column that was decrypted
+    /// and made anew as `bytea` says nothing.
+    pub fn is_about(&self, storage: Storage) -> bool {
+        match storage {
+            Storage::Text => true,
+            Storage::Bytea => self.old != Form::Plaintext && self.new != Form::Plaintext,
+        }
+    }
+
     /// Whether rows may hold plaintext.
     pub fn has_plaintext(&self) -> bool {
         self.stores() == Form::Plaintext || self.phase == Phase::Moving && self.new == Form::Plaintext
@@ -109,21 +124,23 @@ impl Pin {
     /// The pin that a map's name and comment tell; `None` if they tell none.
     pub fn read(table: &str, comment: &str) -> Option<Self> {
         let number = table.strip_prefix("map_")?.parse().ok()?;
-        let Comment { key, context, phase, old, new } = serde_json::from_str(comment).ok()?;
-        Some(Self { number, key, context, phase, old: Form::read(&old)?, new: Form::read(&new)? })
+        let Comment { key, context, phase, old, new, columns } = serde_json::from_str(comment).ok()?;
+        let (old, new) = (Form::read(&old)?, Form::read(&new)?);
+        Some(Self { number, key, context, phase, old, new, columns })
     }
 
     /// What stands in the map's comment.
     pub fn comment(&self) -> String {
-        let Self { number: _, key, context, phase, old, new } = self;
+        let Self { number: _, key, context, phase, old, new, columns } = self;
         let comment = Comment {
             key: key.clone(),
             context: context.clone(),
             phase: *phase,
             old: old.to_string(),
             new: new.to_string(),
+            columns: columns.clone(),
         };
-        // A map of strings cannot fail to be written.
+        // Strings cannot fail to be written.
         serde_json::to_string(&comment).unwrap_or_default()
     }
 }
@@ -141,6 +158,7 @@ mod tests {
             phase: Phase::Moving,
             old: Form::Sealed(KeyId([1, 2, 3, 4])),
             new: Form::Sealed(KeyId([5, 6, 7, 8])),
+            columns: vec!["public.users.email".into(), "public.\"Q\".it's".into()],
         };
         assert_eq!(Pin::read("map_7", &pin.comment()), Some(pin.clone()));
         let first = Pin { old: Form::Plaintext, ..pin.clone() };
@@ -163,8 +181,10 @@ mod tests {
             (sealed, Form::Plaintext, Phase::New, Form::Plaintext, true),
         ];
         for (old, new, phase, stored, has_plaintext) in cases {
-            let pin = Pin { number: 1, key: "k".into(), context: "c".into(), phase, old, new };
+            let columns = Vec::new();
+            let pin = Pin { number: 1, key: "k".into(), context: "c".into(), phase, old, new, columns };
             assert_eq!((pin.stores(), pin.has_plaintext()), (stored, has_plaintext), "{pin:?}");
+            assert!(pin.is_about(Storage::Text) && !pin.is_about(Storage::Bytea), "{pin:?}");
         }
     }
 }

@@ -15,7 +15,7 @@ use self::progress::Display;
 use super::database::Database;
 use super::keys::fleet::{self, Proxy};
 use super::{DatabaseArg, Exit, SealingArgs, block_on};
-use crate::catalog::{self, Catalog, ColumnName, Grade, RelationKind, Statistics};
+use crate::catalog::{self, Catalog, ColumnName, Grade, Phase, Pin, RelationKind, Statistics};
 use crate::crypto::Mode;
 use crate::jobs::{
     self, ColumnStatus, ContextEstimate, Estimate, Failure, Job, Limits, Mover, Runner, Status, Work,
@@ -23,7 +23,7 @@ use crate::jobs::{
 };
 use crate::keyring::{self, Entry, Keyring};
 use crate::policy::Policy;
-use crate::sql::{Consequence, OutputValue, Schema, SchemaProblem};
+use crate::sql::{Consequence, NOT_BEGUN, OutputValue, Schema, SchemaProblem};
 
 /// Where policy, keys and values are.
 #[derive(Debug, Args)]
@@ -161,7 +161,9 @@ impl Ground {
         let mut messages: Vec<String> = of_columns.map(|finding| finding.message).collect();
         let tables: BTreeSet<_> = chosen.iter().map(|name| &name.relation).collect();
         let blocking = self.problems.iter().filter(|problem| {
-            problem.consequence != Consequence::Warning && tables.contains(&problem.relation)
+            problem.consequence != Consequence::Warning
+                && tables.contains(&problem.relation)
+                && !problem.message.ends_with(NOT_BEGUN)
         });
         messages.extend(blocking.map(|problem| problem.message.clone()));
         for message in &messages {
@@ -196,7 +198,10 @@ pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<
         let keys: Vec<_> = ring.keys.iter().map(key_json).collect();
         let jobs: Vec<_> = status.jobs.iter().map(job_json).collect();
         let proxies: Vec<_> = proxies.iter().map(proxy_json).collect();
-        let all = json!({ "columns": columns, "keys": keys, "jobs": jobs, "proxies": proxies });
+        let contexts: Vec<_> = status.pins.iter().map(pin_json).collect();
+        let all = json!({
+            "columns": columns, "keys": keys, "jobs": jobs, "proxies": proxies, "contexts": contexts,
+        });
         writeln!(out, "{all}")?;
     } else {
         status_text(&status, &ring, out)?;
@@ -265,6 +270,17 @@ fn job_json(job: &Job) -> serde_json::Value {
     })
 }
 
+fn pin_json(pin: &Pin) -> serde_json::Value {
+    json!({
+        "context": pin.context,
+        "key": pin.key,
+        "work": jobs::work_of(pin).as_str(),
+        "phase": pin.phase.as_str(),
+        "old": pin.old.to_string(),
+        "new": pin.new.to_string(),
+    })
+}
+
 fn status_text(status: &Status, ring: &Keyring, out: &mut impl Write) -> anyhow::Result<()> {
     let known: BTreeMap<String, &Entry> = ring.keys.iter().map(|key| (key.id.to_string(), key)).collect();
     let width = status.columns.iter().map(|column| column.column.to_string().len()).max().unwrap_or(6).max(6);
@@ -281,6 +297,15 @@ fn status_text(status: &Status, ring: &Keyring, out: &mut impl Write) -> anyhow:
     writeln!(out, "\nkeys")?;
     for key in &ring.keys {
         writeln!(out, "  {}@{} {} {} since {}", key.name, key.version, key.id, key.state, key.since)?;
+    }
+    let moving: Vec<_> = status.pins.iter().filter(|pin| pin.phase != Phase::New).collect();
+    if !moving.is_empty() {
+        writeln!(out, "\ncontexts between two forms")?;
+    }
+    for pin in moving {
+        let Pin { context, phase, old, new, .. } = pin;
+        let (work, phase) = (jobs::work_of(pin).as_str(), phase.as_str());
+        writeln!(out, "  {context}: phase {phase} of {work}, from {old} to {new}")?;
     }
     if !status.jobs.is_empty() {
         writeln!(out, "\njobs begun and not ended")?;

@@ -35,7 +35,9 @@ mod walk;
 
 use crate::policy::quote_ident;
 pub use choice::{ChoiceError, choose};
-pub use contexts::{Context, ContextEstimate, Mover, Promotion, contexts, hold, keep, release};
+pub use contexts::{
+    Context, ContextEstimate, Mover, Promotion, contexts, hold, keep, pins, release, work_of,
+};
 pub use record::{Job, jobs as under_way};
 pub use runner::{Estimate, Limits, Moved, Progress, Runner};
 pub use status::{ColumnStatus, Status, status};

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::record::{self, Job};
 use super::value::hex;
 use super::{JobError, MARK, doing, of_t};
-use crate::catalog::{Catalog, Class, ColumnName, Form, RelationKind, RelationName, Storage};
+use crate::catalog::{Catalog, Class, ColumnName, Form, Pin, RelationKind, RelationName, Storage};
 use crate::crypto::{self, HEADER_LEN, Header, KeyId, Mode, TEXT_PREFIX};
 use crate::sql::{OutputValue, Schema};
 
@@ -35,6 +35,8 @@ pub struct Status {
     pub columns: Vec<ColumnStatus>,
     /// Begun and not ended.
     pub jobs: Vec<Job>,
+    /// Contexts of deterministic columns of which the database says in which form their values are.
+    pub pins: Vec<Pin>,
 }
 
 /// Counts the rows of every encrypted column. Each table is read whole, once for each of its columns.
@@ -42,7 +44,11 @@ pub struct Status {
 /// # Errors
 /// The server refuses a query.
 pub async fn status(client: &Client, schema: &Schema, catalog: &Catalog) -> Result<Status, JobError> {
-    let mut status = Status { columns: Vec::new(), jobs: record::jobs(client).await? };
+    let mut status = Status {
+        columns: Vec::new(),
+        jobs: record::jobs(client).await?,
+        pins: super::contexts::pins(client).await?,
+    };
     for relation in &catalog.relations {
         let is_counted = match relation.kind {
             // Partitions and children are counted with the table that the policy names.

@@ -36,7 +36,7 @@ pub use edits::{each_of, one_of};
 pub use names::{Cursor, Meaning, NameChange, NamedStatement, Names, NoNames};
 pub use refusal::{Reason, Refusal};
 pub use replication::is_safe_for_replication;
-pub use schema::{Consequence, Schema, SchemaProblem};
+pub use schema::{Consequence, NOT_BEGUN, Schema, SchemaProblem};
 pub(crate) use sealed_check::{constraint as sealed_check, is_ours as is_sealed_check};
 pub use shape::{Mold, Shape};
 

@@ -28,8 +28,7 @@ fn each_construct_gets_the_same_answer_or_is_refused_with_the_reason() {
     let mut wrong = String::new();
     for (name, file) in FILES {
         let mut blessed = String::new();
-        for block in file.trim_matches('\n').split("\n\n") {
-            let block = Block::read(block);
+        for block in blocks(file) {
             let _ = write!(blessed, "{}", block.written);
             if !block.sql.is_empty() {
                 let given = happens(&mut twin, &block, &mut wrong);
@@ -50,12 +49,22 @@ fn each_construct_gets_the_same_answer_or_is_refused_with_the_reason() {
     assert!(!differs && (wrong.is_empty() || std::env::var_os(BLESS).is_some()), "\n{wrong}");
 }
 
-struct Block {
+fn blocks(file: &str) -> impl Iterator<Item = Block> {
+    file.trim_matches('\n').split("\n\n").map(Block::read)
+}
+
+/// Every construct, for other tests.
+pub(crate) fn each(mut seen: impl FnMut(&Block)) {
+    let all = FILES.iter().flat_map(|(_, file)| blocks(file));
+    all.filter(|block| !block.sql.is_empty()).for_each(|block| seen(&block));
+}
+
+pub(crate) struct Block {
     /// All of it but what is expected.
     written: String,
-    sql: String,
+    pub(crate) sql: String,
     values: Vec<Option<String>>,
-    expected: String,
+    pub(crate) expected: String,
 }
 
 impl Block {
@@ -88,7 +97,7 @@ impl Block {
 }
 
 /// What becomes of a statement, each way from the same rows.
-fn happens(twin: &mut Twin, block: &Block, wrong: &mut String) -> String {
+pub(crate) fn happens(twin: &mut Twin, block: &Block, wrong: &mut String) -> String {
     let values: Vec<Option<&str>> = block.values.iter().map(Option::as_deref).collect();
     let sql = &block.sql;
     let reads = ["SELECT", "TABLE", "VALUES"].iter().any(|word| sql.starts_with(word));

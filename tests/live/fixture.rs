@@ -137,11 +137,16 @@ pub(crate) struct Twin {
 impl Twin {
     /// Creates both in a cluster, fills the plaintext one directly and the sealed one through the proxy.
     pub(crate) fn start(cluster: &Cluster) -> Self {
+        Self::start_in(cluster, Text::Sealed)
+    }
+
+    /// The same, with its deterministic text columns in another state.
+    pub(crate) fn start_in(cluster: &Cluster, text: Text) -> Self {
         let (plain_database, sealed_database) =
             (cluster.database("twin_plain"), cluster.database("twin_sealed"));
-        cluster.connect(&plain_database).run(&schema(false));
-        cluster.connect(&sealed_database).run(&schema(true));
-        let proxy = Proxy::start(cluster.address(), &policy());
+        cluster.connect(&plain_database).run(&schema_of(None));
+        cluster.connect(&sealed_database).run(&schema_of(Some(text)));
+        let proxy = Proxy::start(cluster.address(), &policy_of(text));
         let mut plain = cluster.connect(&plain_database);
         let mut sealed = proxy.connect(&sealed_database);
         for table in TABLES {
@@ -153,13 +158,36 @@ impl Twin {
     }
 }
 
+/// What becomes of the deterministic columns of type text and varchar.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// They are encrypted, as the others.
+    Sealed,
+    /// They are plaintext yet, and not in the policy.
+    Plain,
+    /// They are text, and the policy says that they are being migrated.
+    Migrating,
+}
+
+impl Kept {
+    fn is_of_text(self, ty: &str) -> bool {
+        matches!(self, Deterministic | DeterministicText | Sharing(_))
+            && (ty == "text" || ty.starts_with("varchar"))
+    }
+}
+
 /// CREATE statements of the whole fixture, plaintext or as the server stores it.
 pub(crate) fn schema(sealed: bool) -> String {
+    schema_of(sealed.then_some(Text::Sealed))
+}
+
+fn schema_of(sealed: Option<Text>) -> String {
     let table = |table: &Table| {
         let column = |(name, ty, kept, constraints): &(&str, &str, Kept, &str)| {
             let stored = match kept {
                 Plain => ty,
-                _ if !sealed => ty,
+                _ if sealed.is_none() => ty,
+                kept if kept.is_of_text(ty) && sealed != Some(Text::Sealed) => "text",
                 Randomized | Deterministic | Sharing(_) => "bytea",
                 RandomizedText | DeterministicText => "text",
             };
@@ -174,19 +202,29 @@ pub(crate) fn schema(sealed: bool) -> String {
 
 /// The policy of the whole fixture.
 pub(crate) fn policy() -> String {
+    policy_of(Text::Sealed)
+}
+
+/// The same with its deterministic text columns in another state.
+pub(crate) fn policy_of(of_text: Text) -> String {
     let mut text = "version = 1\n".to_owned();
     for table in TABLES {
         let entry = |(name, ty, kept, _): &(&str, &str, Kept, &str)| {
             let ty = if *ty == "mood" { "public.mood" } else { ty };
+            let state = match (kept.is_of_text(ty), of_text) {
+                (true, Text::Plain) => return None,
+                (true, Text::Migrating) => ", state = \"migrating\"",
+                (_, Text::Sealed | Text::Plain | Text::Migrating) => "",
+            };
             Some(match kept {
                 Plain => return None,
                 Randomized | RandomizedText => format!("{name} = {{ type = \"{ty}\" }}\n"),
                 Deterministic | DeterministicText => {
-                    format!("{name} = {{ type = \"{ty}\", mode = \"deterministic\" }}\n")
+                    format!("{name} = {{ type = \"{ty}\", mode = \"deterministic\"{state} }}\n")
                 }
                 Sharing(context) => {
                     format!(
-                        "{name} = {{ type = \"{ty}\", mode = \"deterministic\", context = \"{context}\" }}\n"
+                        "{name} = {{ type = \"{ty}\", mode = \"deterministic\", context = \"{context}\"{state} }}\n"
                     )
                 }
             })

@@ -21,6 +21,7 @@ mod drain;
 mod driver;
 mod errors;
 mod fixture;
+mod frozen;
 mod generated;
 mod harness;
 mod hostile;

@@ -1123,6 +1123,19 @@ SELECT mo::varchar, count(*) FROM kinds GROUP BY mo::varchar
 SELECT vc::varchar(10), vc::varchar(30), vc::varchar(5) FROM kinds ORDER BY id
 => refused encrypted column public.kinds.vc cannot be cast to VARCHAR(5)
 
+SELECT city::varchar(20), city::character varying(30) FROM people ORDER BY id
+=> same
+
+SELECT id FROM people WHERE city::varchar(30) = $1 ORDER BY id
+$1 = London
+=> same
+
+SELECT a.id, b.id FROM people a JOIN people b ON a.city::varchar(25) = b.city ORDER BY 1, 2
+=> same
+
+SELECT city::varchar(30), count(*) FROM people GROUP BY city::varchar(30) ORDER BY 2, min(id)
+=> same
+
 SELECT vc::varchar(10), vc::varchar(30) FROM kinds ORDER BY id
 => same
 

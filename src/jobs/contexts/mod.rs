@@ -28,12 +28,13 @@ mod objects;
 mod pins;
 mod preflight;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
 
+pub use self::pins::{all as pins, work as work_of};
 use self::preflight::Hindrance;
 use super::connection::connect;
 use super::record;
@@ -197,7 +198,18 @@ impl Mover<'_> {
         for context in &self.contexts {
             let mut client = self.alone(context).await?;
             self.fit(context)?;
-            self.pin(&mut client, context).await?;
+            if let Some(pin) = self.pin(&mut client, context).await? {
+                self.unhindered(context, &pin)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a move that something stands in the way of.
+    fn unhindered(&self, context: &Context, pin: &Pin) -> Result<(), JobError> {
+        let hindrances = self.hindrances(context);
+        if pin.phase != Phase::New && !hindrances.is_empty() {
+            return Err(JobError::Hindered(context.context.clone(), preflight::list(&hindrances)));
         }
         Ok(())
     }
@@ -242,10 +254,7 @@ impl Mover<'_> {
         let Some(pin) = self.pin(&mut client, context).await? else {
             return self.strays(&mut client, context, moved).await;
         };
-        let hindrances = self.hindrances(context);
-        if pin.phase != Phase::New && !hindrances.is_empty() {
-            return Err(JobError::Hindered(context.context.clone(), preflight::list(&hindrances)));
-        }
+        self.unhindered(context, &pin)?;
         let pin = match pin.phase {
             Phase::Old => self.begin(&mut client, context, &pin).await?,
             Phase::Moving => {
@@ -317,11 +326,17 @@ impl Mover<'_> {
                 Work::Encrypt | Work::Decrypt => self.found_by_rows(client, context).await,
             };
         };
-        if pin.new == aim && pins::work(&pin) == self.work {
+        // A rotation goes by the beginnings of values, the others by what the pin says of all of them.
+        let is_of_all = self.work == Work::Rotate
+            || context.policy_columns().iter().all(|column| pin.columns.contains(column));
+        if is_of_all && pin.new == aim && pins::work(&pin) == self.work {
             return Ok(Some(pin));
         }
         if pin.phase == Phase::Moving || pin.phase == Phase::New && has_objects(client, &pin).await? {
             return Err(unfinished(context, &pin));
+        }
+        if !is_of_all {
+            return self.found_by_rows(client, context).await;
         }
         // Nothing has moved yet, or all has.
         let held = pin.stores();
@@ -574,6 +589,12 @@ impl Context {
     /// Its columns, by the names of the tables that hold their rows.
     pub fn columns(&self) -> impl Iterator<Item = ColumnName> {
         self.tables.iter().flat_map(|table| table.columns.iter().map(|column| table.column_name(column)))
+    }
+
+    /// Its columns as the policy names them.
+    fn policy_columns(&self) -> BTreeSet<String> {
+        let columns = self.tables.iter().flat_map(|table| &table.columns);
+        columns.map(|column| column.class.column.to_string()).collect()
     }
 
     /// Whether its values may be plaintext.

@@ -1,5 +1,7 @@
 //! Pins in the database: what every proxy is told about the values of a context.
 
+use tokio::time::sleep;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient};
 
 use super::Context;
@@ -13,17 +15,24 @@ use crate::policy::quote_literal;
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS pgseal.pin (number int PRIMARY KEY, key text NOT NULL, \
      context text NOT NULL, phase text NOT NULL, UNIQUE (key, context))";
 
+/// Tries to make the schema, where several commands may try at once.
+const TRIES: u32 = 10;
+
 /// The pin of a context, if it has one.
 pub(super) async fn find(client: &Client, context: &Context) -> Result<Option<Pin>, JobError> {
     let all = all(client).await?;
-    Ok(all.into_iter().find(|pin| pin.key == context.key && pin.context == context.context))
+    Ok(all.into_iter().find(|pin| is_of(pin, context) && pin.is_about(context.storage)))
+}
+
+fn is_of(pin: &Pin, context: &Context) -> bool {
+    pin.key == context.key && pin.context == context.context
 }
 
 /// Every pin of the database.
 ///
 /// # Errors
 /// The server refuses a query, or a comment is not what it has to be.
-pub(super) async fn all(client: &Client) -> Result<Vec<Pin>, JobError> {
+pub async fn all(client: &Client) -> Result<Vec<Pin>, JobError> {
     let rows = client
         .query(
             "SELECT c.relname::text, pg_catalog.obj_description(c.oid, 'pg_class') FROM pg_catalog.pg_class c
@@ -41,7 +50,7 @@ pub(super) async fn all(client: &Client) -> Result<Vec<Pin>, JobError> {
 }
 
 /// What moves the values that a pin is about.
-pub(super) fn work(pin: &Pin) -> Work {
+pub fn work(pin: &Pin) -> Work {
     match (pin.old, pin.new) {
         (_, Form::Plaintext) => Work::Decrypt,
         (Form::Plaintext, Form::Sealed(_)) => Work::Encrypt,
@@ -56,7 +65,7 @@ pub(super) async fn set(
     (old, new): (Form, Form),
     phase: Phase,
 ) -> Result<Pin, JobError> {
-    let before = find(client, context).await?;
+    let before = all(client).await?.into_iter().find(|pin| is_of(pin, context));
     prepare(client).await?;
     let refused = || doing("does not pin a context");
     let transaction = client.transaction().await.map_err(refused())?;
@@ -73,7 +82,9 @@ pub(super) async fn set(
         .await
         .map_err(refused())?;
     let number = u32::try_from(row.get::<_, i32>(0)).unwrap_or_default();
-    let pin = Pin { number, key: context.key.clone(), context: context.context.clone(), phase, old, new };
+    let (key, name) = (context.key.clone(), context.context.clone());
+    let columns = context.policy_columns().into_iter().collect();
+    let pin = Pin { number, key, context: name, phase, old, new, columns };
     let collation = match context.storage {
         Storage::Bytea => "",
         Storage::Text => " COLLATE \"C\"",
@@ -117,13 +128,38 @@ pub(super) async fn remove(client: &mut Client, pin: &Pin) -> Result<(), JobErro
 
 /// Makes schema and table, for every role to look things up by the functions in it.
 async fn prepare(client: &Client) -> Result<(), JobError> {
-    let made = schema::make(client, TABLE).await;
-    made.map_err(|error| match error.code() {
-        Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE) => JobError::NoSchema,
-        _ => doing("does not make the schema pgseal")(error),
-    })?;
-    let granted = client.batch_execute("GRANT USAGE ON SCHEMA pgseal TO PUBLIC").await;
-    granted.map_err(doing("does not open the schema pgseal to the roles that use the tables"))
+    for attempt in 1.. {
+        let made = match schema::make(client, TABLE).await {
+            Ok(()) => open(client).await,
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(()) => return Ok(()),
+            // Another command makes it at this moment, or opens it.
+            Err(error) if attempt < TRIES && (schema::is_race(&error) || is_concurrent(&error)) => {
+                sleep(super::batch::pause()).await;
+            }
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                return Err(JobError::NoSchema);
+            }
+            Err(error) => return Err(doing("does not make the schema pgseal")(error)),
+        }
+    }
+    Err(JobError::Worker)
+}
+
+/// Opens the schema to the roles that use the tables.
+async fn open(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let is_open = "SELECT pg_catalog.has_schema_privilege('public', 'pgseal', 'USAGE')";
+    if client.query_one(is_open, &[]).await?.get(0) {
+        return Ok(());
+    }
+    client.batch_execute("GRANT USAGE ON SCHEMA pgseal TO PUBLIC").await
+}
+
+/// What two that grant at one time are told: "tuple concurrently updated".
+fn is_concurrent(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::INTERNAL_ERROR)
 }
 
 async fn drop_map(client: &impl GenericClient, pin: &Pin) -> Result<(), JobError> {

@@ -156,9 +156,10 @@ impl Analyzer<'_> {
             && let Some((target, _)) = self.cast_target(kind, tokens)
             && let Some(ty) = self.unchanged(class, &target)
         {
-            // Text stays text: the cast can stay too, as it does in views.
+            // Text stays text: the cast can stay too, as it does in views. One with a length would cut what is stored.
             if !(class.storage == Storage::Text
-                && matches!(target.oid, Some(typename::TEXT | typename::VARCHAR)))
+                && matches!(target.oid, Some(typename::TEXT | typename::VARCHAR))
+                && target.modifier == Modifier::None)
             {
                 self.later_casts.push((resolved.clone(), Cast { target, is_prefix: false, is_outer: false }));
             }

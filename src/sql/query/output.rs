@@ -99,21 +99,28 @@ impl Analyzer<'_> {
         if let Ty::Row(_) = self.inference.resolve(&ty) {
             self.plain(&ty, "a row as one value");
         }
-        let (origin, physical) = self.origin(expr, env);
+        let is_sealed = matches!(self.inference.resolve(&ty), Ty::Sealed(_));
+        let (origin, physical) = self.origin(expr, env, is_sealed);
         Column { name, ty, origin, physical }
     }
 
     /// Where the server says that an output comes from.
-    pub(super) fn origin(&self, expr: &Expr, env: &Env<'_>) -> (Option<Origin>, Option<Physical>) {
+    fn origin(&self, expr: &Expr, env: &Env<'_>, is_sealed: bool) -> (Option<Origin>, Option<Physical>) {
         let Some(scope) = env.outer else { return (None, None) };
         let found = match expr {
-            Expr::Nested(inner) => return self.origin(inner, env),
+            Expr::Nested(inner) => return self.origin(inner, env, is_sealed),
             // PostgreSQL drops a cast to the type that a column has; one of a sealed column is sent as such.
             Expr::Cast { expr: inner, data_type, .. } => {
-                let (origin, physical) = self.origin(inner, env);
+                let (origin, physical) = self.origin(inner, env, is_sealed);
                 let changes_nothing = match physical {
                     Some((BYTEA, _)) => true,
-                    Some((TEXT, _)) => matches!(data_type, DataType::Text),
+                    Some((TEXT, _)) => match data_type {
+                        DataType::Text => true,
+                        DataType::Varchar(length)
+                        | DataType::CharVarying(length)
+                        | DataType::CharacterVarying(length) => is_sealed && length.is_some(),
+                        _ => false,
+                    },
                     Some((VARCHAR, _)) => {
                         matches!(data_type, DataType::Varchar(None) | DataType::CharacterVarying(None))
                     }

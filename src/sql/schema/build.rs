@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::dependents;
 use super::{
-    Consequence, DeclaredFunction, Planned, PlannedColumn, RUN_TEXT, Relation, RelationColumn, Schema,
-    SchemaProblem,
+    Consequence, DeclaredFunction, NOT_BEGUN, Planned, PlannedColumn, RUN_TEXT, Relation, RelationColumn,
+    Schema, SchemaProblem,
 };
 use crate::catalog::Relation as CatalogRelation;
 use crate::catalog::{
@@ -184,8 +184,13 @@ impl Builder<'_> {
         storage: Storage,
     ) -> Arc<Class> {
         let family = ty.family().label();
+        let own = table.column(name).to_string();
         let is_pinned = |pin: &&Arc<Pin>| {
-            column.mode != Mode::Randomized && pin.key == column.key && pin.context == column.context
+            column.mode != Mode::Randomized
+                && pin.key == column.key
+                && pin.context == column.context
+                && pin.is_about(storage)
+                && (column.state == policy::ColumnState::Sealed || pin.columns.contains(&own))
         };
         Arc::new(Class {
             column: table.column(name),
@@ -227,6 +232,11 @@ impl Builder<'_> {
                 "the values of column {name} are not all encrypted (\"pgseal encrypt\" has not ended, or \
                  \"pgseal decrypt\" has begun), and the policy does not say state = \"migrating\""
             );
+            self.problem(table, Some(name), Consequence::Refused, message);
+        }
+        if class.is_between() && class.pin.is_none() {
+            // Columns of its context may be encrypted, or some of its rows: equal values might differ.
+            let message = format!("column {name} {NOT_BEGUN}");
             self.problem(table, Some(name), Consequence::Refused, message);
         }
         if let Some(slot) =

@@ -53,6 +53,10 @@ pub struct SchemaProblem {
     pub message: String,
 }
 
+/// The end of the message about a column that waits for the command that it is written into the policy for.
+pub const NOT_BEGUN: &str = "is state = \"migrating\" in the policy, and the database does not say yet whether its values \
+     are encrypted: run \"pgseal encrypt\" for it, or \"pgseal decrypt\"";
+
 /// What follows from a [`SchemaProblem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Consequence {
