@@ -3,12 +3,14 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test twin lint oracle bench instructions deb packages setup clean
+.PHONY: help build demo test servers soak twin lint oracle bench instructions deb packages setup clean
 
 help:
 	@echo 'make demo          a private PostgreSQL, the proxy in front of it, and a short story; then it serves'
 	@echo 'make demo ONCE=1   the same, and it ends by itself'
 	@echo 'make test          formatting, lints and every test, the live ones included'
+	@echo 'make servers       live tests on PostgreSQL 13 and 18; SERVERS="14 16" for others, SERVERS= for all'
+	@echo 'make soak          sessions that die at random, SECONDS=600 of them'
 	@echo 'make twin          statements at random on a plaintext and an encrypted database, SECONDS=600 of them'
 	@echo 'make build         target/release/pgseal'
 	@echo 'make instructions  instructions of scripted exchanges, compared with benches/instructions.txt (valgrind)'
@@ -27,6 +29,17 @@ test: setup lint
 	tests/packaging/run files
 	$(CARGO) test
 	$(CARGO) test --manifest-path tests/oracle/Cargo.toml
+
+# The oldest and the newest that is supported; `make servers SERVERS=` for all of them.
+SERVERS ?= 13 18
+servers:
+	@scripts/setup.sh server npm
+	tests/servers $(SERVERS)
+
+# Sessions that die at random.
+soak:
+	@scripts/setup.sh server
+	PGSEAL_SECONDS=$(or $(SECONDS),600) PGSEAL_SEED=$(or $(SEED),$$(date +%s)) $(CARGO) test --test soak -- --nocapture
 
 twin:
 	@scripts/setup.sh server
@@ -61,7 +74,7 @@ packages:
 	PATH="$$HOME/.cargo/bin:$$PATH" tests/packaging/run
 
 setup:
-	@scripts/setup.sh server components libclang softhsm moto chromium packaging
+	@scripts/setup.sh server components libclang softhsm moto chromium packaging pgbouncer
 
 clean:
 	$(CARGO) clean

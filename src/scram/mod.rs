@@ -135,7 +135,7 @@ mod tests {
                 } else {
                     assert_eq!(expected.verify(proof.message.as_bytes()), Ok(()));
                 }
-                secret = Secret::Key(proof.client_key, verifier());
+                secret = Secret::Key(proof.client_key.into(), verifier());
             }
         }
     }
@@ -144,7 +144,7 @@ mod tests {
     fn a_key_that_was_revealed_is_of_use_for_its_own_verifier_only() {
         for (salt, iterations) in [(&[1; 16][..], 4096), (&decode(SALT).unwrap(), 4097)] {
             let key = crate::secret::Secret::new([7; 32]);
-            let (answer, _) = Answer::begin(Secret::Key(key, verifier()), None, false, "abc");
+            let (answer, _) = Answer::begin(Secret::Key(key.into(), verifier()), None, false, "abc");
             let message = format!("r=abcdef,s={},i={iterations}", encode(salt));
             assert_eq!(answer.respond(message.as_bytes()).err(), Some(Fault::OtherVerifier));
         }

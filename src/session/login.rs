@@ -53,6 +53,8 @@ pub(super) struct Login {
     packet: Vec<u8>,
     nonce: String,
     stage: Stage,
+    /// What the proxy has for the server, should there be another one.
+    kept: Option<Secret>,
 }
 
 #[derive(Debug)]
@@ -95,7 +97,8 @@ impl Session {
             }
             Method::Certificate => {
                 login.nonce.clone_from(for_server);
-                login.stage = Stage::Proved(account.password.map(Secret::Password));
+                login.kept = account.password.map(Secret::Password);
+                login.stage = Stage::Proved(login.kept.clone());
                 self.to_server.extend_from_slice(&login.packet);
                 self.events.push(Event::Judged(true));
             }
@@ -105,7 +108,8 @@ impl Session {
     /// Takes the startup packet of a client that is to be authenticated here.
     pub(super) fn begin_login(&mut self, method: Method, user: String, packet: Vec<u8>) {
         self.events.push(Event::Login(user.clone()));
-        let login = Login { user, method, packet, nonce: String::new(), stage: Stage::Unrecognized };
+        let login =
+            Login { user, method, packet, nonce: String::new(), stage: Stage::Unrecognized, kept: None };
         self.phase = Phase::Authenticating { asked: None, login: Some(Box::new(login)) };
     }
 
@@ -139,8 +143,9 @@ impl Session {
             Stage::Challenged(challenged, password) => match challenged.check(body) {
                 Ok(proof) => {
                     sasl::write_data(&mut self.to_client, sasl::FINAL, proof.message.as_bytes());
-                    let revealed = Secret::Key(proof.client_key, proof.verifier);
-                    login.stage = Stage::Proved(Some(password.map_or(revealed, Secret::Password)));
+                    let revealed = Secret::Key(proof.client_key.into(), proof.verifier);
+                    login.kept = Some(password.map_or(revealed, Secret::Password));
+                    login.stage = Stage::Proved(login.kept.clone());
                     self.to_server.extend_from_slice(&login.packet);
                     self.events.push(Event::Judged(true));
                     Ok(Step::Done)
@@ -156,6 +161,15 @@ impl Session {
                 Err(broken(WireError::Tag(b'p')))
             }
         }
+    }
+
+    /// Greets another server in the name of a client that has proved who it is. False: it was not asked here.
+    pub(super) fn log_in_again(&mut self, nonce: String) -> bool {
+        let Phase::Authenticating { login: Some(login), .. } = &mut self.phase else { return false };
+        login.nonce = nonce;
+        login.stage = Stage::Proved(login.kept.clone());
+        self.to_server.extend_from_slice(&login.packet);
+        true
     }
 
     /// Takes a server's request for authentication: its code, and what is behind it. True: the client is told that it is

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `startup` | the packets before a session, version negotiation, authentication relayed |
 //! | `login` | authentication ended here, and the proxy's own login at the server |
+//! | `target` | which of several servers it has to be |
 //! | `client` | what the client sends: each frame to its place |
 //! | `judge` | each statement to its verdict |
 //! | `refuse` | errors of ours in the place of the server's |
@@ -41,6 +42,7 @@ mod server;
 mod splice;
 mod startup;
 mod stopwatch;
+mod target;
 mod trail;
 mod values;
 mod verdicts;
@@ -59,6 +61,7 @@ pub use self::knowledge::{LEASE, SchemaVersion};
 pub use self::login::{Account, Method};
 pub use self::startup::{ClientTls, ServerLink};
 pub use self::stopwatch::Slow;
+pub use self::target::Target;
 pub use self::trail::{Opened, Within, digest};
 pub use self::verdicts::Verdicts;
 
@@ -69,6 +72,7 @@ use self::plans::{Portal, Prepared};
 use self::queue::Queue;
 use self::startup::{Question, Startup};
 use self::stopwatch::Stopwatch;
+use self::target::Choice;
 use self::trail::Kept;
 use self::values::{Scratch, Values};
 use crate::datum::Settings;
@@ -108,6 +112,16 @@ pub enum Event {
     Judged(bool),
     /// The catalog was read: share it with the other sessions of the database.
     Schema(Arc<SchemaVersion>),
+    /// The server has said whether it is in hot standby.
+    Standby(bool),
+    /// It is not the one that was wanted. Where the client may be taken to another one, connect to that and say so by
+    /// [`Session::greet_another`]; else, and where there is none, the client is to be told.
+    Unsuited {
+        /// Why.
+        error: ClientError,
+        /// The client has proved nothing to it that another one would have to be proved again.
+        may_go_on: bool,
+    },
 }
 
 /// Where the session stands.
@@ -263,6 +277,8 @@ pub struct Session {
     /// What was taken down from the startup packet, until the server has answered it: the minor version that the
     /// server was asked for, and the options that it was not shown.
     negotiating: Option<(u16, Vec<Vec<u8>>)>,
+    /// Until the right server has let the client in.
+    choice: Option<Box<Choice>>,
     scratch: Scratch,
     /// For the audit log.
     kept: Kept,
@@ -320,6 +336,7 @@ impl Session {
             end_points: EndPoints::default(),
             longest_message: usize::MAX,
             negotiating: None,
+            choice: None,
             scratch: Scratch::default(),
             kept: Kept::default(),
             stopwatch: None,

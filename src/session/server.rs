@@ -11,7 +11,7 @@ use super::rows::{self, RowError};
 use super::stopwatch::Part;
 use super::trail::Within;
 use super::values::Values;
-use super::{End, HIGH_WATER, Passing, Phase, Session, Tools, errors, out_of_step};
+use super::{End, Event, HIGH_WATER, Passing, Phase, Session, Tools, errors, out_of_step};
 use crate::error::{ClientError, Severity};
 use crate::wire::Format;
 use crate::wire::backend::{self, TransactionStatus};
@@ -53,12 +53,11 @@ impl Session {
                         let length = i64::try_from(head.total).unwrap_or(i64::MAX);
                         return Err(broken(WireError::Length { tag: head.tag, length }));
                     }
-                    let Some(body) = head.body(input) else { return Ok(()) };
-                    let body = body.to_vec();
-                    if self.startup_reply(head.tag, &body)? {
-                        self.to_client.extend_from_slice(input.get(..head.total).unwrap_or_default());
+                    if input.len() < head.total {
+                        return Ok(());
                     }
-                    input.advance(head.total);
+                    let frame = input.split_to(head.total);
+                    self.login_reply(head.tag, &frame)?;
                 }
                 Phase::Ended => {
                     input.clear();
@@ -265,6 +264,7 @@ impl Session {
             "standard_conforming_strings" => self.standard_strings = value == "on",
             "application_name" => self.is_called(value),
             "search_path" => self.knowledge.search_path_changed(),
+            "in_hot_standby" => self.events.push(Event::Standby(value == "on")),
             _ => {
                 self.settings.apply(name, value);
             }

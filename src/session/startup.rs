@@ -169,9 +169,11 @@ impl Session {
                     let options = packet_read.protocol_options().map(<[u8]>::to_vec).collect();
                     self.negotiating = Some((packet_read.negotiated_minor(), options));
                     packet_read.write_negotiated(&mut self.to_server);
+                    self.keep_greeting();
                     self.phase = Phase::Authenticating { asked: None, login: None };
                 } else {
                     self.to_server.extend_from_slice(packet);
+                    self.keep_greeting();
                     self.phase = Phase::Authenticating { asked: None, login: None };
                 }
             }

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use crate::fixture::{Answer, How, TABLES, Twin, ask};
 use crate::support::{Cluster, Frame};
+use crate::versions::{is_newer, major};
 
 const FILES: [(&str, &str); 3] = [
     ("reading", include_str!("../twin/reading.sql")),
@@ -24,11 +25,15 @@ const WAYS: [(How, &str); 4] =
 
 #[test]
 fn each_construct_gets_the_same_answer_or_is_refused_with_the_reason() {
-    let mut twin = Twin::start(Cluster::shared());
+    let cluster = Cluster::shared();
+    let (mut twin, major) = (Twin::start(cluster), major(cluster));
     let mut wrong = String::new();
     for (name, file) in FILES {
         let mut blessed = String::new();
-        for block in blocks(file) {
+        for mut block in blocks(file) {
+            if block.expected.starts_with("=> same") && is_newer(&block.sql, major) {
+                block.expected = "=> same error 42601".to_owned();
+            }
             let _ = write!(blessed, "{}", block.written);
             if !block.sql.is_empty() {
                 let given = happens(&mut twin, &block, &mut wrong);

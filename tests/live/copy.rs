@@ -278,8 +278,11 @@ fn what_is_copied_out_is_what_a_plaintext_database_gives() {
             for how in [How::Simple, How::Extended] {
                 let (wanted, got) =
                     (copy_out(&mut twin.plain, how, &sql), copy_out(&mut twin.sealed, how, &sql));
-                let refused = got.errors.iter().any(|(code, _)| code == "0A000");
-                if refused != source.contains("lower") || (!refused && wanted != got) {
+                let refuses = |outcome: &Outcome| outcome.errors.iter().any(|(code, _)| code == "0A000");
+                // Before version 15 the server itself has no HEADER in text format, and says so by the same code.
+                let refused = refuses(&got) && !refuses(&wanted);
+                let should_be = source.contains("lower") && !refuses(&wanted);
+                if refused != should_be || (!refused && wanted != got) {
                     writeln!(failures, "{sql} ({how:?})\n  wanted {wanted:?}\n  got    {got:?}").unwrap();
                 }
             }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::copy::{How, Outcome, copy_out};
 use crate::support::{Cluster, Proxy, RawClient};
+use crate::versions::major;
 
 /// The columns: sealed, plain, sealed with a length, sealed as text, and a number of each kind.
 const COLUMNS: [&str; 6] = ["a", "b", "c", "d", "i", "j"];
@@ -260,6 +261,7 @@ fn copied(
 #[test]
 fn random_data_with_random_options_is_read_as_the_server_reads_it() {
     let cluster = Cluster::shared();
+    let major = major(cluster);
     let (plain, sealed) = (cluster.database("copy_plain"), cluster.database("copy_sealed"));
     let mut plain_client = cluster.connect(&plain);
     plain_client.run("CREATE TABLE f (a text, b text, c varchar(3), d text, i int, j int)");
@@ -284,9 +286,16 @@ fn random_data_with_random_options_is_read_as_the_server_reads_it() {
         let out = format!("COPY f TO STDOUT ({both})");
         let how = [How::Simple, How::Extended][dice.below(2)];
         let step = [usize::MAX, 1, 2, 5][dice.below(4)].min(data.len()).max(1);
-        let [wanted, mut got] = [&mut plain_client, &mut sealed_client]
+        let [mut wanted, mut got] = [&mut plain_client, &mut sealed_client]
             .map(|client| copied(client, how, [&sql, &out], &data, step));
         *(if wanted.0.errors.is_empty() { &mut taken } else { &mut failed }) += 1;
+        if major < 14 {
+            // It looks at the encoding of a line when it has all of it, and names its last one.
+            for outcome in [&mut wanted.0, &mut got.0] {
+                let unreadable = outcome.errors.iter_mut().filter(|(code, _)| code == "22021");
+                unreadable.for_each(|(_, context)| context.clear());
+            }
+        }
         let seen = format!("{got:?}");
         if got.2.errors.iter().any(|(code, _)| code == "0A000") && both.contains("NULL '\\\\'") {
             got.2 = wanted.2.clone();

@@ -13,6 +13,7 @@ mod analysis;
 mod attached;
 mod audit;
 mod auth;
+mod bouncer;
 mod constructs;
 mod copy;
 mod copy_random;
@@ -38,6 +39,8 @@ mod sockets;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
+mod target;
 mod tls;
 mod transcript;
 mod twin;
+mod versions;

@@ -155,6 +155,54 @@ impl Cluster {
             }
         }
 
+        Self::launch(folder, port, user, largest)
+    }
+
+    /// A standby that streams from this one, once it takes sessions.
+    pub fn standby(&self) -> Self {
+        let user = unprivileged();
+        let start = || {
+            let (folder, port) = (temporary_folder(user), free_port());
+            self.copy_to(&folder.join("data"));
+            let (data, conninfo) = (folder.join("data"), format!("port={} user=postgres", self.port));
+            let conf = fs::read_to_string(data.join("postgresql.auto.conf")).expect("settings");
+            let conf = format!("{conf}primary_conninfo = 'host=127.0.0.1 {conninfo}'\n");
+            fs::write(data.join("postgresql.auto.conf"), conf).expect("settings are written");
+            fs::write(data.join("standby.signal"), "").expect("it is told what it is");
+            fs::write(folder.join("log"), "").expect("a log");
+            for path in [data.join("backup_label"), data.join("standby.signal"), folder.join("log")] {
+                if let Some(user) = user {
+                    chown(path, Some(user.uid), Some(user.gid)).expect("root may give a file away");
+                }
+            }
+            Self::launch(folder, port, user, None)
+        };
+        (0..3).find_map(|_| start()).expect("PostgreSQL starts")
+    }
+
+    /// A copy of the data that a standby can begin with. Not by pg_basebackup, which takes no server newer than itself.
+    fn copy_to(&self, data: &Path) {
+        let mut session = self.connect("postgres");
+        let version: u32 =
+            session.value("SHOW server_version_num").expect("a number").parse().expect("a number");
+        let (begin, end) = if version >= 150_000 {
+            ("SELECT pg_backup_start('standby', true)", "SELECT labelfile FROM pg_backup_stop(false)")
+        } else {
+            (
+                "SELECT pg_start_backup('standby', true, false)",
+                "SELECT labelfile FROM pg_stop_backup(false, false)",
+            )
+        };
+        session.run(begin);
+        // Files that go meanwhile make cp complain.
+        let _ =
+            Command::new("cp").arg("-a").arg(self.folder.join("data")).arg(data).output().expect("cp runs");
+        fs::write(data.join("backup_label"), session.value(end).expect("a label")).expect("it is written");
+        fs::remove_file(data.join("postmaster.pid")).expect("the copy is of a running server");
+    }
+
+    fn launch(folder: PathBuf, port: u16, user: Option<User>, largest: Option<u32>) -> Option<Self> {
+        let (data, log) = (folder.join("data"), folder.join("log"));
         let postgres = binary("postgres");
         // The shell's unit of a file's size is 512 bytes.
         let limit = largest.map_or_else(String::new, |megabytes| format!("ulimit -f {}; ", megabytes * 2048));
@@ -308,7 +356,7 @@ fn candidates() -> impl Iterator<Item = PathBuf> {
 }
 
 /// PostgreSQL refuses to run as root; somebody else it is then.
-fn unprivileged() -> Option<User> {
+pub fn unprivileged() -> Option<User> {
     let id = |arguments: &[&str]| -> Option<u32> {
         let output = Command::new("id").args(arguments).output().expect("the id program");
         String::from_utf8(output.stdout).ok()?.trim().parse().ok()

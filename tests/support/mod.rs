@@ -15,6 +15,7 @@
 )]
 
 mod authority;
+mod bouncer;
 mod client;
 mod cluster;
 mod middle;
@@ -23,6 +24,7 @@ mod shim;
 mod supervised;
 
 pub use authority::{Authority, Issued, Wanted};
+pub use bouncer::Bouncer;
 pub use client::{Field, Frame, RawClient, message};
 pub use cluster::{Cluster, PASSWORD, binary};
 pub use middle::{Answer, INJECTED, Middle};

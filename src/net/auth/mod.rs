@@ -164,7 +164,8 @@ async fn ask(lookups: &mpsc::Sender<Lookup>, user: &str) -> Result<Option<Zeroiz
     })
 }
 
-fn nonce() -> Result<String, ClientError> {
+/// Random characters for SCRAM.
+pub(super) fn nonce() -> Result<String, ClientError> {
     let mut bytes = [0; NONCE_LENGTH];
     keyring::os_entropy()(&mut bytes)
         .map_err(|_| ClientError::fatal(SqlState::INTERNAL, "could not generate a random nonce"))?;

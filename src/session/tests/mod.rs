@@ -10,3 +10,4 @@ mod refusals;
 mod rows;
 mod simple;
 mod startup;
+mod target;

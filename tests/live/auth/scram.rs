@@ -156,6 +156,8 @@ fn passwords_are_prepared_as_the_server_prepares_them() {
         "\u{221}",
         " \u{3000}z",
     ];
+    // Not the default before version 14.
+    server.run("SET password_encryption = 'scram-sha-256'");
     for (i, password) in passwords.iter().enumerate() {
         let user = format!("prepared_{i}");
         server.run(&format!("CREATE ROLE {user} LOGIN PASSWORD '{password}'"));

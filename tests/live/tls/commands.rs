@@ -27,7 +27,7 @@ fn check_connects_as_its_connection_string_says() {
     };
     // (connection string, what is said if it does not connect)
     let cases = [
-        (url("only_encrypted", "sslmode=disable"), Some("no encryption")),
+        (url("only_encrypted", "sslmode=disable"), Some("no pg_hba.conf entry")),
         (url("only_encrypted", "sslmode=prefer"), None),
         (url("only_encrypted", "connect_timeout=20"), None),
         (url("only_encrypted", "sslmode=require"), None),
