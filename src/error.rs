@@ -85,6 +85,10 @@ impl SqlState {
     pub const QUERY_CANCELED: Self = Self(*b"57014");
     /// 57P01, the proxy is being shut down.
     pub const ADMIN_SHUTDOWN: Self = Self(*b"57P01");
+    /// 40001, a transaction that may go through when it is tried again.
+    pub const SERIALIZATION: Self = Self(*b"40001");
+    /// 55P03, a lock that somebody holds.
+    pub const LOCK_NOT_AVAILABLE: Self = Self(*b"55P03");
     /// 57P05, a session in which nothing has happened for too long.
     pub const IDLE_SESSION_TIMEOUT: Self = Self(*b"57P05");
     /// XX000, a fault of the proxy itself.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::queries::QUERIES;
 use super::{
-    Attribute, Catalog, Dependent, DependentKind, Function, NamedType, Pin, Relation, RelationKind,
+    Attribute, Catalog, Change, Dependent, DependentKind, Function, NamedType, Pin, Relation, RelationKind,
     RelationName,
 };
 use crate::datum::Oid;
@@ -19,6 +19,7 @@ pub struct Loader {
     types: BTreeMap<Oid, NamedType>,
     functions: Vec<Function>,
     pins: Vec<Arc<Pin>>,
+    changes: Vec<Change>,
 }
 
 /// The server's answer to a query of ours is not what it has to be.
@@ -83,6 +84,7 @@ impl Loader {
             types: self.types.into_values().collect(),
             functions: self.functions,
             pins: self.pins,
+            changes: self.changes,
         })
     }
 
@@ -189,6 +191,10 @@ impl Loader {
     /// One that is not understood keeps the catalog from being read: it may say that values are under another key.
     fn pin(&mut self, row: &mut Row<'_>) -> Result<(), CatalogError> {
         let (table, comment) = (row.text("relname")?, row.text("description")?);
+        if let Some(change) = Change::read(table) {
+            self.changes.push(change);
+            return Ok(());
+        }
         let pin = Pin::read(table, comment).ok_or_else(|| row.malformed("description"))?;
         self.pins.push(Arc::new(pin));
         Ok(())

@@ -3,6 +3,7 @@
 //! Whoever has a connection runs [`PROLOGUE`], [`QUERIES`] and [`EPILOGUE`] over it, and hands the rows to a
 //! [`Loader`]; this module has no connection and holds no credentials.
 
+mod change;
 mod check;
 mod encrypted;
 mod load;
@@ -17,6 +18,7 @@ use crate::crypto::{Binding, Mode};
 use crate::datum::{Base, EnumType, Oid, Type, TypeName};
 use crate::policy::type_name;
 pub use crate::policy::{ColumnName, ColumnState, RelationName, Storage};
+pub use change::{Change, ChangePhase};
 pub use check::{Finding, Grade, Statistics, check};
 pub use load::{CatalogError, Loader};
 pub use pin::{Form, OWN_TRIGGER, Phase, Pin};
@@ -82,6 +84,8 @@ pub struct Catalog {
     pub functions: Vec<Function>,
     /// Contexts of deterministic columns whose key was promoted.
     pub pins: Vec<Arc<Pin>>,
+    /// Changes of columns' types that are announced.
+    pub changes: Vec<Change>,
 }
 
 /// Why a policy's type name is no type of this database that can be sealed.

@@ -266,7 +266,7 @@ LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
 WHERE p.oid >= 16384 AND l.lanname NOT IN ('internal', 'c')
 ORDER BY p.oid";
 
-/// The maps of moves between versions of a key, whose comments are pins. Comments, since a query cannot name a table that
+/// The maps of moves between versions of a key, whose comments are pins, and the tables that announce changes of types. Comments, since a query cannot name a table that
 /// is not in every database.
 const PINS: &str = "\
 SELECT c.relname, d.description
@@ -274,5 +274,5 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'pgseal'
 JOIN pg_catalog.pg_description d ON d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
  AND d.objoid = c.oid AND d.objsubid = 0
-WHERE c.relkind = 'r' AND c.relname ~ '^map_[0-9]+$'
+WHERE c.relkind = 'r' AND c.relname ~ '^(map|before|after)_[0-9]+$'
 ORDER BY c.oid";

@@ -351,6 +351,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             | JobError::Unfinished { .. }
             | JobError::Mixed(_)
             | JobError::Hindered(..)
+            | JobError::Unchangeable(..)
             | JobError::Unopened { .. },
         ) => return Exit::Problems,
         Some(

@@ -18,11 +18,11 @@ use super::{DatabaseArg, Exit, SealingArgs, block_on};
 use crate::catalog::{self, Catalog, ColumnName, Grade, Phase, Pin, RelationKind, Statistics};
 use crate::crypto::Mode;
 use crate::jobs::{
-    self, ColumnStatus, ContextEstimate, Estimate, Failure, Job, Limits, Mover, Runner, Status, Work,
-    connection,
+    self, ColumnStatus, ContextEstimate, Estimate, Failure, Job, Limits, Measured, Mover, Retype,
+    RetypeEstimate, Runner, Status, Work, connection,
 };
 use crate::keyring::{self, Entry, Keyring};
-use crate::policy::Policy;
+use crate::policy::{ColumnState, Policy};
 use crate::sql::{Consequence, NOT_BEGUN, OutputValue, Schema, SchemaProblem};
 
 /// Where policy, keys and values are.
@@ -86,7 +86,12 @@ pub(super) struct MoveArgs {
     /// deterministic columns waits until all proxies know of it.
     #[arg(long, value_name = "SECONDS", env = "PGSEAL_CATALOG_LEASE", default_value_t = 30)]
     pub catalog_lease: u64,
-    /// Only count what would be done.
+    /// The table may be in a publication: the subscribers' columns are changed at the same time, by somebody.
+    ///
+    /// Only asked where the type of a column changes (`encrypt` and `decrypt`).
+    #[arg(long)]
+    pub replicated: bool,
+    /// Only count and measure what would be done.
     #[arg(long)]
     pub dry_run: bool,
     /// Rows of deterministic columns that are left for the lock which ends their move; more are walked once more.
@@ -172,6 +177,28 @@ impl Ground {
         Ok(!messages.is_empty())
     }
 
+    /// Whether the policy lets the types of the columns change; says so if not.
+    fn are_migrating(
+        &self,
+        columns: &BTreeSet<ColumnName>,
+        args: &MoveArgs,
+        out: &mut impl Write,
+    ) -> anyhow::Result<bool> {
+        let is_sealed = |name: &&ColumnName| {
+            self.policy.column(name).is_none_or(|column| column.state != ColumnState::Migrating)
+        };
+        let sealed: Vec<&ColumnName> = columns.iter().filter(is_sealed).collect();
+        for name in &sealed {
+            writeln!(
+                out,
+                "{}: column {name} is not state = \"migrating\" in the policy: say so, and let every proxy read the \
+                 policy again",
+                args.what
+            )?;
+        }
+        Ok(sealed.is_empty())
+    }
+
     /// Columns of the policy that the database does not have, or not as it should.
     fn absent(&self, chosen: &BTreeSet<ColumnName>) -> Vec<ColumnName> {
         let there: BTreeSet<ColumnName> = self.schema.sealed_columns().map(|(name, _)| name).collect();
@@ -190,8 +217,14 @@ pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<
         let proxies = fleet::proxies(&Database::connect(&args.stored.database.database).await?).await?;
         let client = connection::connect(&args.stored.database.database).await?;
         let all = ground.policy.columns().map(|(name, _)| name).collect();
-        let status = jobs::status(&client, &ground.schema, &ground.catalog).await?;
-        Ok((status, ground.absent(&all), proxies))
+        let mut status = jobs::status(&client, &ground.schema, &ground.catalog).await?;
+        let plaintext = jobs::plaintext(&client, &ground.policy, &ground.catalog).await?;
+        let all: BTreeSet<ColumnName> = all;
+        let known: BTreeSet<ColumnName> = plaintext.iter().map(|column| column.column.clone()).collect();
+        status.columns.extend(plaintext);
+        status.columns.sort_by(|a, b| a.column.cmp(&b.column));
+        let rest = all.difference(&known).cloned().collect();
+        Ok((status, ground.absent(&rest), proxies))
     })?;
     if args.json {
         let columns: Vec<_> = status.columns.iter().map(column_json).collect();
@@ -355,8 +388,14 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         let is_deterministic =
             |name: &ColumnName| ground.policy.column(name).is_some_and(|c| c.mode == Mode::Deterministic);
         let mut chosen = jobs::choose(&ground.policy, &args.what)?;
+        let (targets, retyped) = jobs::targets(&ground.policy, &ground.catalog, &chosen, work);
+        if !ground.are_migrating(&retyped, args, out)? {
+            return Ok(Exit::Problems);
+        }
+        chosen.retain(|column| !retyped.contains(column));
         // A deterministic column moves with all that it is compared with.
         chosen.extend(ground.of_one_context(&chosen));
+        chosen.retain(|column| !retyped.contains(column));
         for column in ground.absent(&chosen) {
             writeln!(out, "column {column} is not in the database, or cannot hold encrypted values")?;
         }
@@ -371,7 +410,7 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         let needs_policy = match work {
             Work::Rotate => false,
             Work::Encrypt => true,
-            Work::Decrypt => !by_value.is_empty(),
+            Work::Decrypt => !by_value.is_empty() || !retyped.is_empty(),
         };
         if needs_policy && ground.hindered(&chosen, args, out)? {
             return Ok(Exit::Problems);
@@ -379,6 +418,7 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         let tables = ground.tables(&row_by_row);
         let contexts = jobs::contexts(&ground.schema, &ground.catalog, |column, _| by_value.contains(column));
         let database = &args.stored.database.database;
+        let lease = Duration::from_secs(args.catalog_lease);
         let mover = Mover {
             database,
             contexts,
@@ -387,11 +427,29 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
             work,
             limits,
             left_for_the_end: args.left_for_the_end,
-            lease: Duration::from_secs(args.catalog_lease),
+            lease,
         };
+        let retypes: Vec<Retype<'_>> = targets
+            .into_iter()
+            .map(|target| Retype {
+                database,
+                work,
+                target,
+                keys: keys.clone(),
+                limits,
+                lease,
+                replicated: args.replicated,
+            })
+            .collect();
         let runner = Runner { database, work, tables, keys, limits };
         if args.dry_run {
-            let code = estimated(&runner.estimate().await?, args, out)?;
+            let mut code = Exit::Success;
+            if !chosen.is_empty() {
+                code = estimated(&runner.estimate().await?, args, out)?;
+            }
+            for retype in &retypes {
+                code = retype_estimated(&retype.estimate().await?, code, out)?;
+            }
             return contexts_estimated(&mover.estimate().await?, code, out);
         }
         if needs_policy {
@@ -419,6 +477,18 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
                 moved
             });
         }
+        if let Ok(before) = &mut moved {
+            for retype in &retypes {
+                let now = retype.run(&|progress| display.show(&progress)).await;
+                let Ok(now) = now else {
+                    moved = now;
+                    break;
+                };
+                before.rows += now.rows;
+                before.failed += now.failed;
+                before.failures.extend(now.failures);
+            }
+        }
         display.end();
         let moved = moved?;
         failures(&moved.failures, moved.failed, out)?;
@@ -430,6 +500,12 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
             )?;
         }
         match work {
+            // A table that was written anew has no dead rows, and was analyzed.
+            Work::Encrypt if chosen.is_empty() => writeln!(
+                out,
+                "plaintext remains in WAL, archives, base backups and the server's log until they expire \
+                 (docs/lifecycle.md)"
+            )?,
             Work::Encrypt => writeln!(
                 out,
                 "plaintext remains in dead rows, statistics, WAL and backups until they are cleared: ANALYZE and \
@@ -464,6 +540,31 @@ fn estimated(estimates: &[Estimate], args: &MoveArgs, out: &mut impl Write) -> a
         None => writeln!(out)?,
     }
     Ok(Exit::Success)
+}
+
+fn retype_estimated(estimate: &RetypeEstimate, mut code: Exit, out: &mut impl Write) -> anyhow::Result<Exit> {
+    let RetypeEstimate { table, columns, types, rows, bytes, views, hindrances, measured } = estimate;
+    let to = columns.iter().zip(types).map(|(column, ty)| format!("{} to {ty}", column.column));
+    let to = to.collect::<Vec<_>>().join(", ");
+    writeln!(out, "{table} ({to}): {rows} rows; table and indexes have {bytes} bytes")?;
+    if let Some(Measured { sample, prepare, lock, bytes }) = measured {
+        let seconds = |time: &Duration| format!("{:.1} s", time.as_secs_f64());
+        writeln!(
+            out,
+            "  by a sample of {sample} rows: {} to prepare the values, while everybody works; then the table is locked \
+             for up to {}; {bytes} bytes afterwards, and as many more until then",
+            seconds(prepare),
+            seconds(lock)
+        )?;
+    }
+    for view in views {
+        writeln!(out, "  view {view} is dropped and made again")?;
+    }
+    for hindrance in hindrances {
+        writeln!(out, "  {hindrance}")?;
+        code = Exit::Problems;
+    }
+    Ok(code)
 }
 
 fn contexts_estimated(

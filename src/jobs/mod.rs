@@ -11,6 +11,7 @@
 //! | `runner` | moving values, batch by batch, by several workers |
 //! | `schema` | what there is in schema `pgseal`, made on demand |
 //! | `contexts` | deterministic columns, moved value by value |
+//! | `retype` | columns whose type changes when they are encrypted |
 //! | `record` | how far a job is, in the database |
 //! | `verify` | opening every value |
 //!
@@ -25,6 +26,7 @@ mod choice;
 pub mod connection;
 mod contexts;
 mod record;
+mod retype;
 mod runner;
 pub mod schema;
 mod status;
@@ -39,6 +41,7 @@ pub use contexts::{
     Context, ContextEstimate, Mover, Promotion, contexts, hold, keep, pins, release, work_of,
 };
 pub use record::{Job, jobs as under_way};
+pub use retype::{Measured, Retype, RetypeEstimate, Target, plaintext, targets};
 pub use runner::{Estimate, Limits, Moved, Progress, Runner};
 pub use status::{ColumnStatus, Status, status};
 pub use table::{Column, Table, tables};
@@ -182,6 +185,9 @@ pub enum JobError {
         /// How many.
         failed: u64,
     },
+    /// Something stands in the way of a change of types.
+    #[error("the types of columns of {0} cannot be changed:{1}")]
+    Unchangeable(crate::policy::RelationName, String),
     /// A fault of this program.
     #[error("a worker has stopped")]
     Worker,

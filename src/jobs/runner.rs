@@ -18,7 +18,7 @@ use super::record::{self, Record};
 use super::table::{Order, Table};
 use super::value::{Values, Work, sql_type};
 use super::verify::{FAILURES_KEPT, Verified, verify_where};
-use super::walk::{Position, Stored, Walk};
+use super::walk::{Form, Position, Stored, Walk};
 use super::{Failure, JobError, MARK, doing, of_t};
 use crate::catalog::Storage;
 use crate::crypto::{KeyId, Mode};
@@ -113,7 +113,7 @@ impl Runner<'_> {
         for table in &self.tables {
             let order = table.order(&client).await?;
             let condition = self.condition(table)?;
-            let walk = Walk { table, order: &order, condition: &condition, batch: 1 };
+            let walk = Walk { table, order: &order, condition: &condition, batch: 1, form: Form::Stored };
             let size = "SELECT pg_catalog.pg_total_relation_size(($1::text)::regclass)";
             let size = client
                 .query_one(size, &[&table.name.to_string()])
@@ -224,7 +224,13 @@ impl Runner<'_> {
             tracing::warn!(table = %table.name, trigger, "each row that is moved starts this trigger");
         }
         let condition = self.condition(table)?;
-        let walk = Walk { table, order: &order, condition: &condition, batch: self.limits.batch.get() };
+        let walk = Walk {
+            table,
+            order: &order,
+            condition: &condition,
+            batch: self.limits.batch.get(),
+            form: Form::Stored,
+        };
         let total = walk.count(client).await?;
         let record = Record::new(self.work, table);
         let begun = record.begin(client, &self.target(table), total).await?;
@@ -449,7 +455,13 @@ impl Pass {
             return Ok(None);
         }
         let batch = self.limits.batch.get();
-        let walk = Walk { table: &self.table, order: &self.order, condition: &self.condition, batch };
+        let walk = Walk {
+            table: &self.table,
+            order: &self.order,
+            condition: &self.condition,
+            batch,
+            form: Form::Stored,
+        };
         let piece = walk.next(client, &cursor.position).await?;
         let number = cursor.next_batch;
         let from = std::mem::replace(&mut cursor.position, piece.position);

@@ -132,7 +132,7 @@ async fn column(client: &Client, name: &ColumnName, class: &Class) -> Result<Col
 
 /// The part of a value that names its key, in text; NULL where the value is none that is sealed in the column's mode.
 /// Plaintext stays where it is.
-fn beginning(value: &str, class: &Class) -> String {
+pub(super) fn beginning(value: &str, class: &Class) -> String {
     match class.storage {
         Storage::Bytea => {
             let header = Header { mode: class.binding.mode, key_id: KeyId([0; 4]) }.to_bytes();

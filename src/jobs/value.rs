@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::of_t;
 use crate::catalog::{Class, Form, Storage};
 use crate::crypto::{self, Envelope, EnvelopeError, HEADER_LEN, Header, KeyId, TEXT_PREFIX};
-use crate::datum::{self, DatumError, Format, Input, Purpose, Settings};
+use crate::datum::{self, Base, DatumError, Format, Input, Purpose, Settings};
 use crate::keyring::{OpenError, SealError, Vault};
 use crate::policy::ColumnState;
 
@@ -201,6 +201,42 @@ impl Values {
             (Work::Decrypt, true) => {
                 self.open(class, stored)?;
                 self.plaintext(class).map(Some)
+            }
+        }
+    }
+
+    /// The new form of a value whose column changes its type: plaintext comes, and goes, in text.
+    pub(super) fn retyped(
+        &mut self,
+        work: Work,
+        class: &Arc<Class>,
+        stored: &[u8],
+        now: Instant,
+    ) -> Result<Vec<u8>, Fault> {
+        let input = |bytes| Input { source: None, format: Format::Text, bytes };
+        match work {
+            Work::Encrypt | Work::Rotate => {
+                self.canonical.clear();
+                let (ty, settings) = (&class.ty, &self.settings);
+                datum::canonical(input(stored), ty, Purpose::Store, false, settings, &mut self.canonical)?;
+                self.sealed(class, now)
+            }
+            Work::Decrypt => {
+                self.open(class, stored)?;
+                let mut text = Vec::new();
+                let (ty, settings) = (&class.ty, &self.settings);
+                datum::write(&self.canonical, ty, Format::Text, settings, &mut text)?;
+                // The policy may have had another length or precision when it was sealed.
+                let mut again = Zeroizing::new(Vec::new());
+                datum::canonical(input(&text), ty, Purpose::Store, false, settings, &mut again)?;
+                if *again != *self.canonical {
+                    return Err(FaultKind::OtherType.into());
+                }
+                let is_text = matches!(ty.base, Base::Text | Base::Varchar);
+                if is_text && crypto::looks_like_text_envelope(&text) {
+                    return Err(FaultKind::Ambiguous.into());
+                }
+                Ok(text)
             }
         }
     }

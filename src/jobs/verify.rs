@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::table::Table;
 use super::value::Values;
-use super::walk::{Position, Stored, Walk};
+use super::walk::{Form, Position, Stored, Walk};
 use super::{Failure, JobError, of_t};
 use crate::keyring::{Keys, Vault, os_entropy};
 use crate::policy::ColumnState;
@@ -60,7 +60,7 @@ pub(super) async fn verify_where(
     found: &mut Verified,
 ) -> Result<(), JobError> {
     let order = table.order(client).await?;
-    let walk = Walk { table, order: &order, condition, batch: BATCH };
+    let walk = Walk { table, order: &order, condition, batch: BATCH, form: Form::Stored };
     if let Some(sample) = sample {
         for row in walk.sample(client, sample).await? {
             look(table, &order, &row, values, found);

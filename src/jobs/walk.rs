@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
+use super::retype::VERSION;
 use super::table::{Order, Table};
 use super::{JobError, MARK, doing, of_t};
 use crate::catalog::Storage;
@@ -35,6 +36,19 @@ pub(super) struct Walk<'a> {
     pub(super) condition: &'a str,
     /// The most rows that are read at once, where there is a primary key.
     pub(super) batch: u32,
+    pub(super) form: Form,
+}
+
+/// How rows are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Values as they are stored, and `xmin` for the version.
+    Stored,
+    /// The version with the table's file; values in text, whatever their type is, or as they are stored.
+    Versions {
+        /// In text.
+        as_text: bool,
+    },
 }
 
 /// What was read.
@@ -77,6 +91,13 @@ impl Walk<'_> {
         let sql = format!("{} ORDER BY pg_catalog.random() LIMIT {rows} {MARK}", self.select(&key));
         let found = client.query(&sql, &[]).await.map_err(doing("does not give a sample of rows"))?;
         found.iter().map(|row| self.stored(row, keys)).collect()
+    }
+
+    /// So many of the rows, in any order and without their keys.
+    pub(super) async fn first(&self, client: &Client, rows: u32) -> Result<Vec<Stored>, JobError> {
+        let sql = format!("{} LIMIT {rows} {MARK}", self.select(""));
+        let found = client.query(&sql, &[]).await.map_err(doing("does not give the first rows"))?;
+        found.iter().map(|row| self.stored(row, 0)).collect()
     }
 
     async fn by_key(
@@ -128,10 +149,16 @@ impl Walk<'_> {
     }
 
     fn select(&self, key: &str) -> String {
-        let values: Vec<String> = self.table.columns.iter().map(|column| of_t(&column.name)).collect();
+        let cast = if self.form == (Form::Versions { as_text: true }) { "::text" } else { "" };
+        let value = |column: &super::Column| of_t(&column.name) + cast;
+        let values: Vec<String> = self.table.columns.iter().map(value).collect();
+        let version = match self.form {
+            Form::Stored => "t.xmin::text",
+            Form::Versions { .. } => VERSION,
+        };
         let comma = if key.is_empty() { "" } else { ", " };
         format!(
-            "SELECT {key}{comma}t.ctid::text, t.xmin::text, {} FROM ONLY {} t WHERE ({})",
+            "SELECT {key}{comma}t.ctid::text, {version}, {} FROM ONLY {} t WHERE ({})",
             values.join(", "),
             self.table.name,
             self.condition
@@ -143,7 +170,11 @@ impl Walk<'_> {
         let text = |index: usize| row.try_get::<_, String>(index).map_err(unread());
         let value = |(i, column): (usize, &super::Column)| {
             let index = keys + 2 + i;
-            match column.class.storage {
+            let storage = match self.form {
+                Form::Versions { as_text: true } => Storage::Text,
+                Form::Stored | Form::Versions { as_text: false } => column.class.storage,
+            };
+            match storage {
                 Storage::Bytea => row.try_get::<_, Option<Vec<u8>>>(index).map_err(unread()),
                 Storage::Text => {
                     let text = row.try_get::<_, Option<String>>(index).map_err(unread())?;

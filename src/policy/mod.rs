@@ -78,7 +78,8 @@ pub enum ColumnState {
     /// All are.
     #[default]
     Sealed,
-    /// Rows may still hold plaintext: what does not begin as a sealed value in text form is read as that.
+    /// Rows may still hold plaintext: in a column that stays text, what does not begin as a sealed value in text form is
+    /// read as that; one of another type holds plaintext until its type is bytea.
     Migrating,
 }
 
@@ -340,7 +341,7 @@ mode = "fast"
 [table."public.users"]
 a = { mode = "deterministic" }
 b = { type = "text", mode = "ordered", extra = 1 }
-c = { type = "date", mode = "deterministic", state = "migrating" }
+c = { type = "bytea", mode = "deterministic", state = "migrating" }
 "#,
         );
         let places: Vec<_> =
@@ -354,7 +355,7 @@ c = { type = "date", mode = "deterministic", state = "migrating" }
                 "p.toml:6:5",
                 "p.toml:7:29",
                 "p.toml:7:40",
-                "p.toml:8:54"
+                "p.toml:8:55"
             ],
             "{shown:#?}"
         );
@@ -387,8 +388,7 @@ c = { type = "date", mode = "deterministic", state = "migrating" }
             (column("email = { type = \"text\", mod = \"x\" }"), "p.toml:3:26: unknown key \"mod\" on a column; expected one of type"),
             (column("email = { type = \"text\", mode = \"Random\" }"), "expected \"randomized\" or \"deterministic\" or"),
             (column("email = { type = \"text\", mode = \"ordered\" }"), "not available in this version yet"),
-            (column("email = { type = \"date\", state = \"migrating\" }"), "only available for columns of type text"),
-            (column("email = { type = \"char(5)\", state = \"migrating\" }"), "only available for columns of type text"),
+            (column("email = { type = \"bytea\", state = \"migrating\" }"), "not available for a column of type bytea"),
             (
                 column("a = { type = \"text\", state = \"migrating\" }\nb = { type = \"text\", context = \"public.users.a\" }"),
                 "p.toml:4:1: public.users.b shares the context public.users.a with public.users.a (line 3), but differs in state",

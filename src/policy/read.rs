@@ -227,15 +227,12 @@ impl Reader<'_> {
         let Some(value) = table.get("state") else { return ColumnState::Sealed };
         let states = [("sealed", ColumnState::Sealed), ("migrating", ColumnState::Migrating)];
         let state = self.word(value, &states).unwrap_or_default();
-        let is_text = ty.is_none_or(|ty| match ty {
-            TypeName::Builtin(ty) => matches!(ty.base, Base::Text | Base::Varchar),
-            TypeName::Named { .. } => false,
-        });
-        if state == ColumnState::Migrating && !is_text {
+        let is_bytea = matches!(ty, Some(TypeName::Builtin(ty)) if ty.base == Base::Bytea);
+        if state == ColumnState::Migrating && is_bytea {
             self.report(
                 value.span(),
-                "state = \"migrating\" is only available for columns of type text or varchar in this version; others \
-                 have to hold no plaintext",
+                "state = \"migrating\" is not available for a column of type bytea: its plaintext could not be told from \
+                 encrypted values",
             );
         } else if state == ColumnState::Migrating && mode == Mode::Randomized && context != name.to_string() {
             self.report(

@@ -366,7 +366,7 @@ impl Session {
     /// Keeps moves of values from going on under a statement that is about to be bound: its snapshot is taken then.
     fn take_locks(&mut self, prepared: &Prepared) {
         for lock in prepared.locks(0) {
-            self.run(&sql::lock(*lock), Errand::Verify);
+            self.run(&lock.statement(), Errand::Lock);
         }
     }
 

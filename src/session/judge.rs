@@ -238,7 +238,9 @@ impl Session {
                 Prepared::rewritten(text, declared, plan, Some(basis), positions)
             }
             (Verdict::Rewrite(plan), Some(then))
-                if before.search_path == basis.search_path && plan.differs_by_forms(then) =>
+                if before.search_path == basis.search_path
+                    && (plan.differs_by_forms(then)
+                        || plan.differs_by_change(&basis.schema, then, &before.schema)) =>
             {
                 // The transaction has failed, and what is bound in it is not looked at.
                 if self.status == TransactionStatus::Failed {

@@ -43,6 +43,7 @@ const UNRESOLVED: Duration = Duration::from_secs(1);
 /// The server's pause before the catalog is read again of which something was locked, and how many there may be.
 const PAUSE: &str = "SELECT pg_catalog.pg_sleep(0.05)";
 const MAX_WAITS: u32 = 60;
+const MAX_WAITS_FOR_A_CHANGE: u32 = 10_000;
 
 /// Name of the statement under which the proxy's own queries are parsed, and of their portal.
 pub(super) const PRIVATE: &[u8] = b"_pgseal_";
@@ -132,6 +133,8 @@ struct Flight {
     flushed: bool,
     began: Instant,
     error: Option<ClientError>,
+    /// What failed will go through, once somebody has let a lock go.
+    is_tried_again: bool,
 }
 
 /// Whether a statement can be analysed now.
@@ -228,6 +231,11 @@ impl Knowledge {
     /// True once after the statement that waits was answered by a flight's error.
     pub(super) fn take_answered(&mut self) -> bool {
         std::mem::take(&mut self.answered)
+    }
+
+    /// A statement was told that the catalog is not as it was: the next one reads it again.
+    pub(super) fn is_outdated(&mut self) {
+        self.schema_dirty = true;
     }
 
     /// The statement that waited goes on.
@@ -363,8 +371,12 @@ impl Session {
     /// Before a statement is refused for what is not known while somebody holds a lock on it: waits a little, and reads
     /// again. The server itself would have the statement wait for that lock.
     pub(super) fn await_locks(&mut self, tools: &mut Tools<'_>) -> Step {
-        let has_gaps = self.knowledge.schema.as_ref().is_some_and(|version| version.has_gaps);
-        if !has_gaps || self.knowledge.waits >= MAX_WAITS || self.status == TransactionStatus::Failed {
+        let version = self.knowledge.schema.as_ref();
+        let has_gaps = version.is_some_and(|version| version.has_gaps);
+        // A change that was announced takes its time.
+        let is_changing = version.is_some_and(|version| version.schema.is_changing());
+        let most = if is_changing { MAX_WAITS_FOR_A_CHANGE } else { MAX_WAITS };
+        if !has_gaps || self.knowledge.waits >= most || self.status == TransactionStatus::Failed {
             return Step::Done;
         }
         if self.unsynced || self.queue.is_empty() {
@@ -416,6 +428,7 @@ impl Session {
             flushed: self.unsynced,
             began: tools.now,
             error: None,
+            is_tried_again: false,
         });
     }
 
@@ -483,6 +496,9 @@ impl Session {
             self.knowledge.flight = None;
             self.knowledge.answered = true;
         } else {
+            flight.is_tried_again =
+                code == SqlState::LOCK_NOT_AVAILABLE.as_str() && self.knowledge.waits < MAX_WAITS;
+            self.knowledge.waits += u32::from(flight.is_tried_again);
             flight.error = Some(error);
         }
     }
@@ -498,6 +514,8 @@ impl Session {
             TransactionStatus::Failed if flight.loader.take().is_some() => &ROLL_BACK_TO_SAVEPOINT,
             TransactionStatus::Open | TransactionStatus::Failed => return false,
         };
+        // A portal that has failed is there until the end of its transaction, and has the name that the next one needs.
+        self.inject(Kind::Close, Errand::Knowledge(None), |out| Target::Portal(PRIVATE).write(out, b'C'));
         self.inject(Kind::Close, Errand::Knowledge(None), |out| Target::Statement(PRIVATE).write(out, b'C'));
         for sql in steps {
             self.ask(sql, None);
@@ -533,7 +551,7 @@ impl Session {
     fn flight_is_in(&mut self) -> Result<(), End> {
         let flight = self.knowledge.flight.take().ok_or_else(|| out_of_step("reply"))?;
         if let Some(error) = flight.error {
-            self.knowledge.failed = Some(error);
+            self.knowledge.failed = Some(error).filter(|_| !flight.is_tried_again);
             return Ok(());
         }
         let Some(facts) = flight.facts else {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::datum::Oid;
 use crate::sql::copy::Copy;
-use crate::sql::{Effects, NameChange, Output, OutputValue, Parameter, Plan, Schema, Untouched};
+use crate::sql::{Effects, Lock, NameChange, Output, OutputValue, Parameter, Plan, Schema, Untouched};
 use crate::wire::frontend::Formats;
 
 /// What a statement was analysed under. A statement whose basis has changed is analysed again before it is
@@ -106,7 +106,7 @@ impl Prepared {
     }
 
     /// The moves of values that have to stand still while a statement runs.
-    pub(super) fn locks(&self, statement: usize) -> &[u32] {
+    pub(super) fn locks(&self, statement: usize) -> &[Lock] {
         let statement = self.plan.as_ref().and_then(|plan| plan.statements.get(statement));
         statement.map_or(&[], |statement| &statement.locks)
     }

@@ -76,6 +76,8 @@ pub(super) enum Errand {
     Knowledge(Option<usize>),
     /// A description that checks where a protected statement's columns come from.
     Verify,
+    /// A statement that takes a lock for the one behind it.
+    Lock,
     /// The text that fails a transaction block after a value that could not be opened.
     Poison,
 }

@@ -121,6 +121,15 @@ pub(super) fn in_failed_transaction() -> ClientError {
 }
 
 /// What PostgreSQL says of a prepared statement whose result has changed; drivers prepare it again.
+/// What is said when the types of a table's columns have changed under a statement that was on its way.
+pub(super) fn types_changed() -> ClientError {
+    ClientError::error(
+        SqlState::SERIALIZATION,
+        "could not serialize access due to a concurrent change of columns' types",
+    )
+    .with_hint("The transaction might succeed if retried.")
+}
+
 pub(super) fn plan_changed() -> Box<StandIn> {
     let error =
         ClientError::error(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type")

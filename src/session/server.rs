@@ -6,12 +6,13 @@ use bytes::{Buf as _, BytesMut};
 
 use super::plans::Prepared;
 use super::queue::{Errand, Kind, Pending, Undo};
-use super::refuse::in_failed_transaction;
+use super::refuse::{in_failed_transaction, types_changed};
 use super::rows::{self, RowError};
 use super::stopwatch::Part;
 use super::trail::Within;
 use super::values::Values;
 use super::{End, Event, HIGH_WATER, Passing, Phase, Session, Tools, errors, out_of_step};
+use crate::catalog::Change;
 use crate::error::{ClientError, Severity};
 use crate::wire::Format;
 use crate::wire::backend::{self, TransactionStatus};
@@ -273,7 +274,8 @@ impl Session {
 
     fn row_description(&mut self, body: &[u8], frame: &[u8], tools: &mut Tools<'_>) -> Result<(), End> {
         let Some(entry) = self.queue.front_mut() else { return Ok(()) };
-        if entry.is_locking() || matches!(entry.errand, Errand::Knowledge(_) | Errand::Poison) {
+        if entry.is_locking() || matches!(entry.errand, Errand::Knowledge(_) | Errand::Poison | Errand::Lock)
+        {
             return Ok(());
         }
         let mut fields = backend::row_description(body).map_err(broken)?;
@@ -334,7 +336,7 @@ impl Session {
         let Some(entry) = self.queue.front() else { return Ok(()) };
         match entry.errand {
             Errand::Knowledge(query) => return self.knowledge_row(query, body),
-            Errand::Poison | Errand::Verify => return Ok(()),
+            Errand::Poison | Errand::Verify | Errand::Lock => return Ok(()),
             Errand::Client if entry.is_swallowed() => return Ok(()),
             Errand::Client => {}
         }
@@ -441,6 +443,7 @@ impl Session {
             return Ok(());
         };
         let (kind, errand, failed) = (entry.kind, entry.errand, entry.failed);
+        let is_lock = errand == Errand::Lock || entry.is_locking();
         let (names, statement) = (entry.names.clone(), entry.statement);
         match (entry.stand_in.take(), errand) {
             // The end of the session is the client's business whatever it interrupts.
@@ -457,7 +460,16 @@ impl Session {
             }
             // The result that was cut short has been answered already.
             _ if failed => {}
-            (_, Errand::Client | Errand::Verify) => self.pass_notice(b'E', body, frame, tools)?,
+            (_, Errand::Client | Errand::Lock) if is_lock && Change::is_fenced_off(&code) => {
+                tracing::info!(
+                    "a statement came to a table whose columns' types have changed since it was analysed"
+                );
+                self.knowledge.is_outdated();
+                backend::write_error(&mut self.to_client, &types_changed());
+            }
+            (_, Errand::Client | Errand::Verify | Errand::Lock) => {
+                self.pass_notice(b'E', body, frame, tools)?;
+            }
         }
         self.copying_in = false;
         self.copy = None;
@@ -509,7 +521,7 @@ impl Session {
                 return self.end_flight();
             }
             Errand::Poison => self.poison = None,
-            Errand::Client | Errand::Verify => {
+            Errand::Client | Errand::Verify | Errand::Lock => {
                 if status == TransactionStatus::Idle {
                     self.knowledge.transaction_ended();
                     if self.queue.is_empty() && !self.unsynced {

@@ -1,7 +1,7 @@
 //! The state of one statement's analysis: names, constants and the first thing that speaks against it.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::scope::{Column, Columns, Ctes, Entry};
 use super::typename::TypeName;
 use super::types::{Inference, Meeting, Ty, Var};
 use super::{Edit, Effects, OutputValue, Place, Replacement};
-use crate::catalog::{Class, RelationName};
+use crate::catalog::{Change, Class, RelationName};
 use crate::datum::Oid;
 use crate::policy::quote_ident;
 
@@ -66,6 +66,8 @@ pub(super) struct Analyzer<'a> {
     pub(super) relations: HashSet<usize>,
     /// The first protected relation that it touches.
     pub(super) protected: Option<String>,
+    /// Announced changes of the types of what it touches.
+    pub(super) announced: BTreeSet<Change>,
     /// It names a relation that the catalog does not know.
     pub(super) unresolved: bool,
     /// It names a relation or a function that is not PostgreSQL's own.
@@ -182,6 +184,7 @@ impl<'a> Analyzer<'a> {
             edits: Vec::new(),
             relations: HashSet::new(),
             protected: None,
+            announced: BTreeSet::new(),
             unresolved: false,
             looked_up: false,
             runner: None,
@@ -300,6 +303,7 @@ impl<'a> Analyzer<'a> {
             return Named::Unknown(last.value.clone());
         };
         self.looked_up |= relation.oid >= FIRST_OWN_OID;
+        self.announced.extend(relation.changes.iter().copied());
         if relation.is_protected {
             self.protected.get_or_insert_with(|| relation.name.to_string());
             if let Some(why) = &relation.blocked {

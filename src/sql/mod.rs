@@ -20,7 +20,7 @@ mod replication;
 pub mod scan;
 mod schema;
 mod scope;
-mod sealed_check;
+pub(crate) mod sealed_check;
 mod shape;
 mod typename;
 mod types;
@@ -40,7 +40,7 @@ pub use schema::{Consequence, NOT_BEGUN, Schema, SchemaProblem};
 pub(crate) use sealed_check::{constraint as sealed_check, is_ours as is_sealed_check};
 pub use shape::{Mold, Shape};
 
-use crate::catalog::Class;
+use crate::catalog::{Change, Class};
 use crate::datum::{Oid, Purpose, Type};
 
 /// What the proxy does with one query text. There is no "unknown, so forward".
@@ -98,7 +98,7 @@ impl Plan {
         let mut edits = self.edits.clone();
         for statement in &self.statements {
             let at = statement.range.start;
-            let locks = statement.locks.iter().map(|pin| lock(*pin) + "; ");
+            let locks = statement.locks.iter().map(|lock| lock.statement() + "; ");
             let before = edits.partition_point(|edit| edit.range.start < at);
             edits.splice(
                 before..before,
@@ -145,6 +145,43 @@ impl Plan {
             && self.names == other.names
     }
 
+    /// True if another plan differs from this one by no more than an announced change of columns' types that has happened
+    /// in between: to the client the two are one. Each plan comes with the schema that it was reached under.
+    pub fn differs_by_change(&self, schema: &Schema, other: &Self, others: &Schema) -> bool {
+        let is_announced = |plan: &Self| {
+            let mut locks = plan.statements.iter().flat_map(|statement| &statement.locks);
+            locks.any(|lock| matches!(lock, Lock::Change(_)))
+        };
+        let output = |mine: &Output, theirs: &Output| {
+            let name = |schema: &Schema, output: &Output| {
+                output.origin.map(|(oid, number)| (schema.name_of(oid).cloned(), number))
+            };
+            let is_shown_as = |plain: &Output, schema: &Schema, class: &Class| {
+                plain.origin.and_then(|origin| schema.physical(origin))
+                    == Some((class.ty.oid(), class.ty.modifier))
+            };
+            name(schema, mine) == name(others, theirs)
+                && match (&mine.value, &theirs.value) {
+                    (OutputValue::Sealed(class), OutputValue::Plain) => is_shown_as(theirs, others, class),
+                    (OutputValue::Plain, OutputValue::Sealed(class)) => is_shown_as(mine, schema, class),
+                    (mine, theirs) => mine == theirs,
+                }
+        };
+        let outputs = |mine: &Statement, theirs: &Statement| match (&mine.outputs, &theirs.outputs) {
+            (Some(mine), Some(theirs)) => {
+                mine.len() == theirs.len()
+                    && mine.iter().zip(theirs).all(|(mine, theirs)| output(mine, theirs))
+            }
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        (is_announced(self) || is_announced(other))
+            && self.statements.len() == other.statements.len()
+            && self.statements.iter().zip(&other.statements).all(|(mine, theirs)| outputs(mine, theirs))
+            && self.effects == other.effects
+            && self.names == other.names
+    }
+
     /// The classes of all that it seals and opens.
     fn classes(&self) -> impl Iterator<Item = &Arc<Class>> {
         let outputs = self.statements.iter().filter_map(|statement| statement.outputs.as_ref()).flatten();
@@ -171,9 +208,8 @@ pub struct Statement {
     /// True for a lone SELECT (or VALUES, TABLE) that changes nothing: a value that cannot be opened may
     /// then be answered by an error in its place.
     pub read_only: bool,
-    /// Moves of values from one key to another, by their pins' numbers, that have to stand still while it runs: see
-    /// [`lock`].
-    pub locks: Vec<u32>,
+    /// What has to stand still while it runs.
+    pub locks: Vec<Lock>,
 }
 
 /// One result column.
@@ -289,16 +325,32 @@ pub enum Replacement {
     },
 }
 
-/// A statement that keeps a move of values, by its pin's number, from going on before the transaction ends.
-///
-/// At READ COMMITTED the server looks again at a row that was changed meanwhile, with what the statement has read
-/// elsewhere before. Where that are values of the same context, a value that was moved in between would not be found
-/// equal to itself.
-///
-/// <https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED>
-pub fn lock(pin: u32) -> String {
-    let key = u64::from(pin) * LOCKS_OF_A_MOVE;
-    format!("SELECT pg_catalog.pg_advisory_xact_lock_shared({LOCK_CLASS}, {key})")
+/// What a job may not do before the transaction of a statement ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lock {
+    /// To move values from one key to another, by the pin's number.
+    ///
+    /// At READ COMMITTED the server looks again at a row that was changed meanwhile, with what the statement has read
+    /// elsewhere before. Where that are values of the same context, a value that was moved in between would not be found
+    /// equal to itself.
+    ///
+    /// <https://www.postgresql.org/docs/current/transaction-iso.html#XACT-READ-COMMITTED>
+    Move(u32),
+    /// To change the types of a table's columns.
+    Change(Change),
+}
+
+impl Lock {
+    /// The statement that takes it.
+    pub fn statement(self) -> String {
+        match self {
+            Self::Move(pin) => {
+                let key = u64::from(pin) * LOCKS_OF_A_MOVE;
+                format!("SELECT pg_catalog.pg_advisory_xact_lock_shared({LOCK_CLASS}, {key})")
+            }
+            Self::Change(change) => change.fence(),
+        }
+    }
 }
 
 /// So many numbers a move has for the second key of its advisory locks; the first is for statements.

@@ -197,7 +197,7 @@ pub enum Reason {
         "no table with encrypted columns can be made or changed while the values of {column} are being moved, or the policy says state = \"migrating\" of it"
     )]
     Moving {
-        /// A column that is being moved.
+        /// A column whose values are moved to another key or another type.
         column: ColumnName,
     },
     /// No such alias.

@@ -26,7 +26,7 @@ pub(super) async fn lease(lease: Duration) {
 }
 
 /// Waits until statements that are carried out do.
-pub(super) async fn heard(client: &Client, lease: Duration) -> Result<(), JobError> {
+pub(in crate::jobs) async fn heard(client: &Client, lease: Duration) -> Result<(), JobError> {
     self::lease(lease).await;
     let mut waiting = sessions(client).await?;
     if waiting.unseen {

@@ -15,7 +15,7 @@ use crate::jobs::runner::{Moved, Progress};
 pub(super) use crate::jobs::runner::{gives_way, pause};
 use crate::jobs::value::{Values, sql_type};
 use crate::jobs::verify::FAILURES_KEPT;
-use crate::jobs::walk::{Position, Walk};
+use crate::jobs::walk::{Form, Position, Walk};
 use crate::jobs::{Failure, JobError, MARK, doing, of_t};
 use crate::keyring::{Vault, os_entropy};
 use crate::policy::quote_ident;
@@ -158,6 +158,7 @@ impl Run<'_> {
                 order: &order,
                 condition: &condition,
                 batch: u32::try_from(self.batch).unwrap_or(u32::MAX).max(1000),
+                form: Form::Stored,
             };
             let mut position: Position = None;
             loop {

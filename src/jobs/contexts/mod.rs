@@ -21,7 +21,7 @@
 //! 3. Under a lock that waits out writers the pin says *new*; constants have one form again.
 //! 4. When all proxies know: the objects go. The pin stays, for proxies that hold both versions.
 
-mod announce;
+pub(super) mod announce;
 mod batch;
 mod checks;
 mod objects;

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::Context;
 use crate::catalog::{Attribute, Catalog, DependentKind, OWN_TRIGGER, Relation, RelationKind};
 use crate::datum::Base;
-use crate::jobs::walk::Walk;
+use crate::jobs::walk::{Form, Walk};
 use crate::jobs::{JobError, Table, of_t, value};
 use crate::policy::{ColumnName, RelationName};
 
@@ -81,7 +81,8 @@ pub(super) async fn plaintext(client: &Client, context: &Context) -> Result<(), 
             ];
             for (condition, why) in wrong {
                 let one = Table { name: table.name.clone(), columns: vec![column.clone()] };
-                let walk = Walk { table: &one, order: &order, condition: &condition, batch: 1 };
+                let walk =
+                    Walk { table: &one, order: &order, condition: &condition, batch: 1, form: Form::Stored };
                 let count = walk.count(client).await?;
                 if count > 0 {
                     let row = walk.sample(client, 1).await?.pop();

@@ -278,6 +278,7 @@ pub(super) fn catalog() -> Catalog {
         types: Vec::new(),
         functions: Vec::new(),
         pins: Vec::new(),
+        changes: Vec::new(),
     }
 }
 

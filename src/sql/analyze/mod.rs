@@ -18,7 +18,9 @@ use crate::sql::names::NameChange;
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::scan::{self, ProtectedNames};
 use crate::sql::schema::Schema;
-use crate::sql::{Arrival, Context, Edit, Effects, Output, Parameter, Plan, Statement, Untouched, Verdict};
+use crate::sql::{
+    Arrival, Context, Edit, Effects, Lock, Output, Parameter, Plan, Statement, Untouched, Verdict,
+};
 
 /// What the proxy does with a query text.
 ///
@@ -168,7 +170,7 @@ struct OnePlan {
     outputs: Option<Vec<Output>>,
     copy: Option<Arc<Copy>>,
     read_only: bool,
-    locks: Vec<u32>,
+    locks: Vec<Lock>,
 }
 
 impl Whole {

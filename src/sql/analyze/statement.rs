@@ -39,8 +39,9 @@ impl One<'_> {
             carried.free.clear();
         }
         let defines = carried.plan.is_some() || matches!(carried.made, Made::Schema(_));
-        if let (StatementKind::Definition, true, Some(column)) = (head.kind, defines, self.cx.schema.moving())
-        {
+        let schema = self.cx.schema;
+        let moving = schema.moving().or_else(|| schema.changing());
+        if let (StatementKind::Definition, true, Some(column)) = (head.kind, defines, moving) {
             let column = column.clone();
             return Err(Refusal::new(
                 Reason::Moving { column },

@@ -10,7 +10,7 @@ use super::{Constants, storage_type};
 use crate::catalog::Storage;
 use crate::sql::analysis::{Analyzer, Constant, ConstantKind};
 use crate::sql::types::Ty;
-use crate::sql::{Edit, Parameter, Place, Replacement, Use};
+use crate::sql::{Edit, Lock, Parameter, Place, Replacement, Use};
 
 /// The text for a value with both its forms given as SQL; the number is the pin's.
 pub fn one_of(place: Place, pin: u32, old: &str, new: &str) -> String {
@@ -72,9 +72,10 @@ impl Analyzer<'_> {
 
     /// The moves that have to stand still while the statement runs. What is compared with both forms, stored or read
     /// needs none.
-    pub(in crate::sql) fn locks(&self) -> Vec<u32> {
+    pub(in crate::sql) fn locks(&self) -> Vec<Lock> {
+        let changes = self.announced.iter().copied().map(Lock::Change);
         if !self.changes {
-            return Vec::new();
+            return changes.collect();
         }
         let is_looked_up = |constant: &&Constant| {
             let is_stored = matches!(constant.ty, Ty::Var(var)
@@ -85,7 +86,7 @@ impl Analyzer<'_> {
         let classes = looked_up.filter_map(|constant| self.inference.sealed_in(&constant.ty));
         let classes = classes.chain(self.inference.joined.iter().cloned());
         let pins = classes.filter_map(|class| class.moving().map(|pin| pin.number));
-        pins.collect::<BTreeSet<_>>().into_iter().collect()
+        pins.map(Lock::Move).chain(changes).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Whether a constant's value has two forms.

@@ -13,7 +13,7 @@ pub(super) use planned::{Disagreement, Planned, PlannedColumn, alike};
 
 use super::scan::ProtectedNames;
 use super::{Effects, OutputValue};
-use crate::catalog::{Class, ColumnName, RelationKind, RelationName};
+use crate::catalog::{Change, Class, ColumnName, RelationKind, RelationName};
 use crate::datum::{Base, Oid};
 
 /// A policy joined with a catalog: relations whose columns have classes, views typed, functions and
@@ -34,8 +34,9 @@ pub struct Schema {
     /// What the policy says of its tables.
     planned: HashMap<RelationName, Planned>,
     names: ProtectedNames,
-    /// A column's values are found by their ciphertexts.
+    /// A column's values are found by their ciphertexts, or its type is going to change.
     has_deterministic: bool,
+    changing: Option<ColumnName>,
     /// False if the policy seals nothing.
     has_policy: bool,
 }
@@ -93,6 +94,8 @@ pub(super) struct Relation {
     pub(super) checks: Vec<String>,
     /// It has encrypted columns, or reaches some.
     pub(super) is_protected: bool,
+    /// Announced changes of its columns' types, or of those that it reaches.
+    pub(super) changes: Vec<Change>,
     /// Why no statement may name it.
     pub(super) blocked: Option<Arc<str>>,
     /// Why no statement may write to it.
@@ -160,7 +163,8 @@ impl Schema {
         &self.names
     }
 
-    /// Whether values of some column are found by their ciphertexts, and so by the key that they are under.
+    /// Whether values of some column are found by their ciphertexts, and so by the key that they are under; or may be
+    /// plain now and encrypted soon.
     pub fn has_deterministic(&self) -> bool {
         self.has_deterministic
     }
@@ -174,6 +178,17 @@ impl Schema {
             OutputValue::Plain => None,
             value @ (OutputValue::Sealed(_) | OutputValue::SealedArray(_)) => Some(value),
         }
+    }
+
+    /// The name of a relation.
+    pub(super) fn name_of(&self, relation: Oid) -> Option<&RelationName> {
+        self.names_by_oid.get(&relation)
+    }
+
+    /// The type and modifier that a column has in the database.
+    pub(super) fn physical(&self, (relation, number): (Oid, i16)) -> Option<(Oid, i32)> {
+        let relation = self.relations.get(self.name_of(relation)?)?;
+        relation.columns.iter().find(|column| column.number == number).map(|column| column.physical)
     }
 
     /// Whether the catalog knows a relation of this object id.
@@ -191,6 +206,16 @@ impl Schema {
                 OutputValue::Plain => None,
             })
         })
+    }
+
+    /// Whether the types of some table's columns are about to change, or have just changed.
+    pub fn is_changing(&self) -> bool {
+        self.changing.is_some()
+    }
+
+    /// A column whose type is about to change, or has just changed.
+    pub(super) fn changing(&self) -> Option<&ColumnName> {
+        self.changing.as_ref()
     }
 
     /// A column whose values are being moved from one form to another, or may be.

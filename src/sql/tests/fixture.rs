@@ -313,6 +313,7 @@ pub(super) fn catalog() -> Catalog {
             labels: Some(vec!["sad".to_owned(), "happy".to_owned()]),
         }],
         pins: Vec::new(),
+        changes: Vec::new(),
         functions: vec![
             function(401, "add_user", "INSERT INTO users (email) VALUES ($1)", None),
             function(402, "all_users", "SELECT 1", Some(101)),

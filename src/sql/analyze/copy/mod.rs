@@ -16,7 +16,7 @@ use crate::sql::lex;
 use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::scan;
 use crate::sql::schema::{Relation, RelationColumn};
-use crate::sql::{Edit, Effects, OutputValue, Replacement};
+use crate::sql::{Edit, Effects, Lock, OutputValue, Replacement};
 
 /// A COPY that names something protected: `name`, at byte `at`.
 struct Copying<'a> {
@@ -100,7 +100,7 @@ impl Copying<'_> {
             ..Carried::forward(effects)
         };
         if !relation.is_protected {
-            let plan = (!edits.is_empty()).then(|| self.plan(edits, None));
+            let plan = (!edits.is_empty()).then(|| self.plan(edits, None, &relation));
             return Ok(Carried { plan, ..carried });
         }
         self.check_relation(&relation)?;
@@ -115,7 +115,7 @@ impl Copying<'_> {
         }
         let values = listed.iter().map(|column| (column.name.as_str(), &column.value));
         let copy = self.data(relation.name.name.clone(), values)?;
-        Ok(Carried { plan: Some(self.plan(edits, copy)), ..carried })
+        Ok(Carried { plan: Some(self.plan(edits, copy, &relation)), ..carried })
     }
 
     /// COPY of a query.
@@ -139,14 +139,14 @@ impl Copying<'_> {
         Ok(carried)
     }
 
-    fn plan(&self, edits: Vec<Edit>, copy: Option<Arc<Copy>>) -> OnePlan {
+    fn plan(&self, edits: Vec<Edit>, copy: Option<Arc<Copy>>, relation: &Relation) -> OnePlan {
         OnePlan {
             edits,
             parameters: std::collections::BTreeMap::new(),
             outputs: None,
             copy,
             read_only: self.written.direction == Direction::Out,
-            locks: Vec::new(),
+            locks: relation.changes.iter().copied().map(Lock::Change).collect(),
         }
     }
 

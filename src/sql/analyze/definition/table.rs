@@ -113,6 +113,7 @@ impl Definer<'_> {
             partition_key: Vec::new(),
             checks: Vec::new(),
             is_protected: self.schema.planned(&name).is_some(),
+            changes: Vec::new(),
             blocked: None,
             writes_blocked: None,
             name,
