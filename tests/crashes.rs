@@ -80,7 +80,7 @@ impl Load {
     async fn write(&self, writer: i32, urls: &Mutex<Vec<String>>) {
         let ids: Vec<i32> = (writer * 100..writer * 100 + ROWS).collect();
         let mut rows: Vec<Row> = ids.iter().map(|id| Row::of(*id, 0)).collect();
-        let mut client = connect(urls, writer).await;
+        let (mut client, mut backend) = connect(urls, writer).await;
         for turn in 0.. {
             if self.is_stopped() {
                 break;
@@ -93,12 +93,15 @@ impl Load {
                 Err(error) => {
                     assert!(is_cut(&error), "writer {writer}: {error:?}");
                     self.cut.fetch_add(1, Ordering::Relaxed);
-                    client = connect(urls, writer).await;
-                    // Whether it was committed is not known; one of the two it is.
+                    // Whether it was committed is not known; one of the two it is, when the server has done with the
+                    // statement, of which nobody waits for the answer any more.
+                    let cut = backend;
                     let found = loop {
-                        match find(&client, id).await {
-                            Ok(found) => break found,
-                            Err(_) => client = connect(urls, writer).await,
+                        (client, backend) = connect(urls, writer).await;
+                        if ended(&client, cut).await.is_ok()
+                            && let Ok(found) = find(&client, id).await
+                        {
+                            break found;
                         }
                     };
                     assert!(
@@ -151,7 +154,17 @@ fn is_cut(error: &Error) -> bool {
     error.is_closed() || code.is_empty() || ["57", "08", "40"].iter().any(|class| code.starts_with(class))
 }
 
-async fn connect(urls: &Mutex<Vec<String>>, writer: i32) -> Client {
+/// Waits until a process of the server is gone.
+async fn ended(client: &Client, backend: i32) -> Result<(), Error> {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1";
+    while client.query_one(sql, &[&backend]).await?.get::<_, i64>(0) > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// A session, and the process of the server that serves it.
+async fn connect(urls: &Mutex<Vec<String>>, writer: i32) -> (Client, i32) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut turn = writer;
     loop {
@@ -163,13 +176,13 @@ async fn connect(urls: &Mutex<Vec<String>>, writer: i32) -> Client {
         match tokio_postgres::connect(&url, NoTls).await {
             Ok((client, connection)) => {
                 tokio::spawn(connection);
-                return client;
+                if let Ok(row) = client.query_one("SELECT pg_backend_pid()", &[]).await {
+                    return (client, row.get(0));
+                }
             }
-            Err(error) => {
-                assert!(Instant::now() < deadline, "no session for a minute: {error:?}");
-                tokio::time::sleep(Duration::from_millis(30)).await;
-            }
+            Err(error) => assert!(Instant::now() < deadline, "no session for a minute: {error:?}"),
         }
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
 }
 

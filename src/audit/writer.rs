@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::json;
@@ -15,6 +16,8 @@ use crate::secret::Secret;
 
 /// The last record of a file is looked for in so many bytes; none is as long.
 const TAIL: u64 = 1 << 20;
+/// How long the end of a process that has the file is waited for.
+const LOCK_WAIT: Duration = Duration::from_millis(500);
 
 pub(super) struct Writer {
     path: PathBuf,
@@ -237,12 +240,19 @@ fn open(path: &std::path::Path) -> io::Result<File> {
     OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
 }
 
-/// `None`: another process has it.
+/// `None`: another process has it. One that was just killed may have it for a moment longer.
 fn lock(file: &File) -> Result<(), Option<io::Error>> {
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => None,
-        TryLockError::Error(error) => Some(error),
-    })
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if started.elapsed() < LOCK_WAIT => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => return Err(None),
+            Err(TryLockError::Error(error)) => return Err(Some(error)),
+        }
+    }
 }
 
 /// The last whole record; `None` if there is something else.
