@@ -201,6 +201,11 @@ impl Mover<'_> {
             if let Some(pin) = self.pin(&mut client, context).await? {
                 self.unhindered(context, &pin)?;
             }
+            // A session that is dropped may hold its locks when the next one asks for them.
+            client
+                .batch_execute("SELECT pg_catalog.pg_advisory_unlock_all()")
+                .await
+                .map_err(doing("does not unlock a context"))?;
         }
         Ok(())
     }
