@@ -36,6 +36,15 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+/// Waits for the socket: the proxy listens on one address after the other, and the first was waited for.
+fn listens(socket: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !socket.exists() {
+        assert!(Instant::now() < deadline, "nobody listens on {}", socket.display());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn both_sides_may_be_unix_sockets() {
     let cluster = Cluster::shared();
@@ -48,6 +57,7 @@ fn both_sides_may_be_unix_sockets() {
     ];
     let proxy = Proxy::start_with(cluster.address(), EMPTY, &environment);
     let socket = folder.path().join(".s.PGSQL.7000");
+    listens(&socket);
     assert_eq!(mode(&socket), 0o750);
     let host = folder.path().display().to_string();
     let sql = "SELECT inet_client_addr() IS NULL, length(repeat('x', 3000000))";
@@ -73,9 +83,12 @@ fn both_sides_may_be_unix_sockets() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let killed = Proxy::start_with(cluster.address(), EMPTY, &environment);
+    listens(&socket);
     drop(killed);
     assert!(socket.exists());
     let _again = Proxy::start_with(cluster.address(), EMPTY, &environment);
+    // A file that was left is there before somebody listens on it.
+    std::thread::sleep(Duration::from_millis(500));
     assert_eq!(psql(&host, "7000", "postgres", "SELECT 1", ""), (true, "1".to_owned()));
 }
 
