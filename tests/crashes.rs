@@ -352,8 +352,8 @@ fn a_full_disk_stops_a_rotation_and_loses_nothing() {
     let site = Site::start_in(Cluster::with_largest_file(24, DURABLE), 1, POLICY, SCHEMA);
     let mut client = site.through();
     let note = "n".repeat(1500);
-    for start in (0..10_000).step_by(25) {
-        let rows = (start..start + 25).map(|n| format!("({n}, 'p{n}@x', '{n} {note}', 0)"));
+    for start in (0..10_000).step_by(5) {
+        let rows = (start..start + 5).map(|n| format!("({n}, 'p{n}@x', '{n} {note}', 0)"));
         client.run(&format!("INSERT INTO people VALUES {}", rows.collect::<Vec<_>>().join(", ")));
     }
     site.promote();
