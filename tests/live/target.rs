@@ -76,6 +76,12 @@ fn a_session_is_with_the_server_that_is_wanted() {
     // A primary whose sessions are read-only by default is a primary.
     primary.connect("postgres").run("CREATE ROLE reader LOGIN");
     primary.connect("postgres").run("ALTER ROLE reader SET default_transaction_read_only = on");
+    let known = "SELECT count(*) FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole WHERE rolname = 'reader'";
+    let start = Instant::now();
+    while standby.connect("postgres").value(known).as_deref() != Some("1") {
+        assert!(start.elapsed() < Duration::from_secs(30), "the standby does not hear of it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     for (target, wanted) in [
         ("primary", of_primary.clone()),
         ("read-only", of_primary.clone()),
