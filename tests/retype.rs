@@ -642,7 +642,10 @@ fn types_change_under_load_and_however_often_the_job_is_killed() {
         assert!(*statements > 100 && *longest < Duration::from_secs(5));
     }
     assert_eq!(client.rows("SELECT id, born, pay, doc, mood FROM staff WHERE n = 0 ORDER BY id"), before);
-    let mut job = site.command(&["encrypt", "staff"]).spawn().unwrap();
+    // Slow enough to be met, and begun before the other.
+    let mut job =
+        site.command(&["encrypt", "staff", "--batch", "50", "--rows-per-second", "200"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
     let start = Instant::now();
     loop {
         let (code, text) = site.run(&["encrypt", "staff.born"]);
