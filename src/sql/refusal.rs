@@ -523,48 +523,8 @@ impl Reason {
 
     /// True of the errors that PostgreSQL itself would give.
     fn is_the_servers(&self) -> bool {
-        match self {
-            Self::UndefinedColumn { .. }
-            | Self::AmbiguousColumn { .. }
-            | Self::UndefinedTable { .. }
-            | Self::UndefinedAlias { .. }
-            | Self::UndefinedStatement { .. }
-            | Self::UntypedParameter { .. }
-            | Self::WrongArguments { .. }
-            | Self::PlanChanged => true,
-            Self::NotComparable { .. }
-            | Self::NotOrdered { .. }
-            | Self::DifferentlySealed { .. }
-            | Self::DifferentlyTyped { .. }
-            | Self::MeetsPlain { .. }
-            | Self::StoredInPlain { .. }
-            | Self::PlainStored { .. }
-            | Self::Narrower { .. }
-            | Self::Function { .. }
-            | Self::Construct { .. }
-            | Self::CastOfColumn { .. }
-            | Self::CastOfConstant { .. }
-            | Self::BesideColumn { .. }
-            | Self::ParameterConflict { .. }
-            | Self::WholeRow { .. }
-            | Self::Moving { .. }
-            | Self::DeclaredType { .. }
-            | Self::LastingConstant { .. }
-            | Self::LeavesPolicy { .. }
-            | Self::EntersPolicy { .. }
-            | Self::Shadows { .. }
-            | Self::PlainDefault { .. }
-            | Self::Blocked { .. }
-            | Self::WritesBlocked { .. }
-            | Self::Kind { .. }
-            | Self::ReachingFunction { .. }
-            | Self::NotUnderstood { .. }
-            | Self::NotParsed { .. }
-            | Self::Encoding
-            | Self::Strings
-            | Self::TooComplex
-            | Self::NoSchema => false,
-        }
+        let ours = [SqlState::FEATURE_NOT_SUPPORTED, SqlState::STATEMENT_TOO_COMPLEX];
+        matches!(self, Self::PlanChanged) || !ours.contains(&self.code())
     }
 
     /// The way out, where there is one to name.
