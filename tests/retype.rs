@@ -232,6 +232,8 @@ fn types_change_and_change_back_and_everything_else_stays() {
     direct.run("VACUUM FULL staff");
     direct.run("SELECT pg_switch_wal()");
     client.run("UPDATE staff SET n = n + 1");
+    // The test's servers commit without waiting for WAL; a checkpoint writes all of it.
+    direct.run("CHECKPOINT");
     let wal =
         direct.rows("SELECT file_name, file_offset::text FROM pg_walfile_name_offset(pg_current_wal_lsn())");
     let (segment, offset) = (wal[0][0].clone().unwrap(), wal[0][1].as_deref().unwrap().parse().unwrap());
