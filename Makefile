@@ -51,7 +51,7 @@ lint:
 	$(CARGO) clippy --lib --no-default-features -- -D warnings
 
 bench:
-	@scripts/setup.sh server
+	@scripts/setup.sh server pgbouncer
 	$(CARGO) build --release
 	benches/e2e.py
 	$(CARGO) bench
