@@ -92,9 +92,11 @@ def main():
         relay = stack.enter_context(proxy(folder, [TARGET / "examples/relay", "{listen}", f"127.0.0.1:{server}"]))
         bouncer = stack.enter_context(pgbouncer(folder, server))
         pgseal = stack.enter_context(pgseal_serve(folder, server, POLICY))
+        # The others have one thread, and so has the pgseal that is compared with them.
+        spread_out = stack.enter_context(serve(folder, server, POLICY, workers=os.cpu_count()))
         targets = {"direct": (server, None), "relay": relay, "PgBouncer": bouncer, "pgseal": pgseal}
         fill_sealed(pgseal[0])
-        bench = Bench(folder, options, targets)
+        bench = Bench(folder, options, targets, spread_out)
         print(f"{options.rounds} rounds of {options.seconds} s, {platform.machine()}, {os.cpu_count()} cores; "
               f"{version(programs() / 'postgres')}, {version('pgbouncer')}.\n", flush=True)
         sections = [bench.unprotected(), bench.copies(), bench.protected(), bench.latency(), bench.sessions()]
@@ -105,8 +107,8 @@ def main():
 class Bench:
     """The cells, and what was measured for the plot."""
 
-    def __init__(self, folder, options, targets):
-        self.folder, self.options, self.targets = folder, options, targets
+    def __init__(self, folder, options, targets, spread_out):
+        self.folder, self.options, self.targets, self.spread_out = folder, options, targets, spread_out
         self.proxies = [name for name in targets if name != "direct"]
         # (what, {proxy: CPU})
         self.bars = []
@@ -115,13 +117,15 @@ class Bench:
         """What the proxy costs where it has nothing to encrypt."""
         table = Table("No protected table in the statement",
                       ["work", *(f"{t}, tps" for t in self.targets), *(f"{p}, CPU µs" for p in self.proxies),
-                       "pgseal / relay", "pgseal / PgBouncer"])
+                       "pgseal / relay", "pgseal / PgBouncer", f"pgseal with {os.cpu_count()} workers, CPU µs"])
         for name, script, mode, clients in CELLS:
-            runs = self.rounds({t: (a, script) for t, a in self.targets.items()}, mode, clients)
+            work = {t: (a, script) for t, a in self.targets.items()}
+            runs = self.rounds(work | {"spread out": (self.spread_out, script)}, mode, clients)
             tps = [f"{statistics.median(r[0] for r in runs[t]):.0f}" for t in self.targets]
             cpu = {p: [r[1] for r in runs[p]] for p in self.proxies}
             self.bars.append((name, {p: statistics.median(cpu[p]) for p in self.proxies}))
-            table.row(name, *tps, *(spread(cpu[p]) for p in self.proxies), *ratios(cpu))
+            table.row(name, *tps, *(spread(cpu[p]) for p in self.proxies), *ratios(cpu),
+                      spread([r[1] for r in runs["spread out"]]))
         return table
 
     def copies(self):
@@ -421,11 +425,12 @@ def keyring(folder):
                    check=True, stdout=subprocess.DEVNULL)
 
 
-def serve(folder, server, policy):
-    """pgseal with the keyring in `folder`."""
+def serve(folder, server, policy, workers=1):
+    """pgseal with the keyring in `folder`, and so many threads."""
     (folder / "policy.toml").write_text(policy)
     return proxy(folder, [TARGET / "pgseal", "serve", "--listen", "{listen}", "--upstream", f"127.0.0.1:{server}",
-                          "--policy", folder / "policy.toml", "--keyring", folder / "keyring/keyring.toml"])
+                          "--policy", folder / "policy.toml", "--keyring", folder / "keyring/keyring.toml",
+                          "--workers", str(workers)])
 
 
 @contextlib.contextmanager
