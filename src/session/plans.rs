@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use crate::datum::Oid;
 use crate::sql::copy::Copy;
-use crate::sql::{Effects, Lock, NameChange, Output, OutputValue, Parameter, Plan, Schema, Untouched};
+use crate::sql::{
+    Digest, Effects, Lock, NameChange, Output, OutputValue, Parameter, Plan, Schema, Untouched,
+};
 use crate::wire::frontend::Formats;
 
 /// What a statement was analysed under. A statement whose basis has changed is analysed again before it is
@@ -43,6 +45,8 @@ pub(super) struct Prepared {
     pub(super) asked_names: bool,
     /// Of its text's shape, once it was asked for.
     pub(super) digest: OnceLock<String>,
+    /// The same, where it is shared by all texts of the shape.
+    pub(super) shared_digest: Option<Digest>,
     /// The server said that its columns come from elsewhere than the analysis says.
     pub(super) disagrees: AtomicBool,
 }
@@ -67,6 +71,7 @@ impl Prepared {
             names: Vec::new(),
             asked_names: false,
             digest: OnceLock::new(),
+            shared_digest: None,
             disagrees: AtomicBool::new(false),
         }
     }
@@ -91,7 +96,8 @@ impl Prepared {
         positions: Positions,
     ) -> Self {
         let (effects, names) = (plan.effects, plan.names.clone());
-        Self { names, positions, ..Self::new(text, declared, Some(plan), effects, basis) }
+        let shared_digest = Some(plan.digest.clone());
+        Self { names, positions, shared_digest, ..Self::new(text, declared, Some(plan), effects, basis) }
     }
 
     /// The sealed columns of the statement's result, if it has any.
@@ -117,7 +123,11 @@ impl Prepared {
 
     /// By which the audit log names it.
     pub(super) fn digest(&self) -> &str {
-        self.digest.get_or_init(|| super::trail::digest(&self.text))
+        let digest = || super::trail::digest(&self.text);
+        match &self.shared_digest {
+            Some(shared) => shared.get(digest),
+            None => self.digest.get_or_init(digest),
+        }
     }
 
     pub(super) fn mark_disagreement(&self) {

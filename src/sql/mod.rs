@@ -28,7 +28,7 @@ mod view;
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use analyze::{analyze, without_catalog};
 pub use describe::describe;
@@ -87,6 +87,26 @@ pub struct Plan {
     pub names: Vec<(usize, NameChange)>,
     /// As in [`Untouched`].
     pub free: Vec<usize>,
+    /// What the text's shape is named by, once somebody has asked.
+    pub digest: Digest,
+}
+
+/// A place for the digest of a text's shape: what texts of one shape have in common need not be worked out for each.
+#[derive(Clone, Debug, Default)]
+pub struct Digest(Arc<OnceLock<String>>);
+
+impl Digest {
+    /// It, by `of` the first time.
+    pub fn get(&self, of: impl FnOnce() -> String) -> &str {
+        self.0.get_or_init(of)
+    }
+}
+
+/// Two plans do not differ by whether somebody has asked.
+impl PartialEq for Digest {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Plan {

@@ -195,6 +195,7 @@ impl Mold {
             parameters: plan.parameters.clone(),
             names: Vec::new(),
             free: Vec::new(),
+            digest: plan.digest.clone(),
             ..*plan.as_ref()
         })))
     }

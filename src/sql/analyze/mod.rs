@@ -19,7 +19,7 @@ use crate::sql::refusal::{Reason, Refusal};
 use crate::sql::scan::{self, ProtectedNames};
 use crate::sql::schema::Schema;
 use crate::sql::{
-    Arrival, Context, Edit, Effects, Lock, Output, Parameter, Plan, Statement, Untouched, Verdict,
+    Arrival, Context, Digest, Edit, Effects, Lock, Output, Parameter, Plan, Statement, Untouched, Verdict,
 };
 
 /// What the proxy does with a query text.
@@ -233,6 +233,7 @@ impl Whole {
             unresolved: self.unresolved,
             names: self.before.names,
             free: self.free,
+            digest: Digest::default(),
         }))
     }
 }

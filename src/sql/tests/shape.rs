@@ -26,7 +26,8 @@ fn essence(verdict: &Verdict) -> String {
             format!("forward {effects:?} {unresolved} {looked_up} {names:?}")
         }
         Verdict::Rewrite(plan) => {
-            let Plan { statements, edits, parameters, effects, unresolved, names, free: _ } = &**plan;
+            let Plan { statements, edits, parameters, effects, unresolved, names, free: _, digest: _ } =
+                &**plan;
             format!("rewrite {statements:#?} {edits:#?} {parameters:?} {effects:?} {unresolved} {names:?}")
         }
         Verdict::Refuse(refusal) => format!("refuse {refusal:?}"),
@@ -88,6 +89,9 @@ fn what_is_kept_says_what_a_fresh_analysis_says() {
             if let Some(verdict) = mold.verdict(&other, &its_shape, database.schema.names()) {
                 used += 1;
                 assert_eq!(essence(&verdict), essence(&database.analyze(&other)), "{text}\n{other}");
+                // The digest is shared.
+                let named = |text: &str| crate::sql::normalized::shape(text).key;
+                assert_eq!(named(&other), named(&text));
             }
         }
     }
