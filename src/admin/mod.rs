@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore, watch};
 
 use self::history::History;
+use crate::audit::Audit;
 use crate::jobs::Job;
 use crate::keyring::Keys;
 use crate::metrics::Metrics;
@@ -54,6 +55,8 @@ pub struct Sources {
     pub upstream: Vec<Endpoint>,
     /// How to talk to it.
     pub tls: Arc<Tls>,
+    /// The audit log, if there is one.
+    pub audit: Option<Arc<Audit>>,
     /// What the database tells of proxies and jobs; `None` if the proxy does not look.
     pub fleet: watch::Receiver<Option<Fleet>>,
     /// How reading files again has gone.
@@ -180,6 +183,9 @@ impl Admin {
         if *self.sources.stage.borrow() != Stage::Serving {
             reasons.push("the proxy is stopping".to_owned());
             return reasons;
+        }
+        if self.sources.audit.as_ref().is_some_and(|audit| audit.withholds()) {
+            reasons.push("the audit log cannot be written, so no encrypted value is handed out".to_owned());
         }
         if let Err(error) = self.reach().await {
             reasons.push(format!("the server cannot be reached: {error}"));

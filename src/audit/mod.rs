@@ -18,6 +18,7 @@ mod tests;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -102,6 +103,8 @@ pub struct NotWritten;
 pub struct Audit {
     on_failure: OnFailure,
     metrics: Metrics,
+    /// The last attempt to write has failed. Beside the writer, for nobody who asks is to wait for a disk.
+    failing: AtomicBool,
     writer: Mutex<Writer>,
 }
 
@@ -112,7 +115,8 @@ impl Audit {
     /// It cannot be written, or is none.
     pub fn open(settings: &Settings, keys: &Keys, metrics: Metrics) -> Result<Self, AuditError> {
         let writer = Writer::open(settings, keys)?;
-        Ok(Self { on_failure: settings.on_failure, metrics, writer: Mutex::new(writer) })
+        let failing = AtomicBool::new(false);
+        Ok(Self { on_failure: settings.on_failure, metrics, failing, writer: Mutex::new(writer) })
     }
 
     /// Writes records.
@@ -122,7 +126,9 @@ impl Audit {
     pub fn write(&self, records: &[Record<'_>]) -> Result<(), NotWritten> {
         let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
         let mut writer = self.writer();
-        if writer.write(records).is_ok() {
+        let written = writer.write(records);
+        self.follow(&writer);
+        if written.is_ok() {
             self.metrics.audit_records.increment(count);
             return Ok(());
         }
@@ -136,8 +142,19 @@ impl Audit {
         }
     }
 
-    /// Has the system put on disk what was written. It may take its time.
+    /// True while nothing that was opened is handed out, since the log cannot be written.
+    pub fn withholds(&self) -> bool {
+        self.on_failure == OnFailure::Withhold && self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Has the system put on disk what was written, and sees whether what failed can be done by now. It may take its
+    /// time.
     pub fn sync(&self) {
+        if self.failing.load(Ordering::Relaxed) {
+            let mut writer = self.writer();
+            writer.resume();
+            self.follow(&writer);
+        }
         let file = self.writer().unsynced();
         if let Some(Err(error)) = file.map(|file| file.and_then(|file| file.sync_data())) {
             tracing::error!(%error, "the audit log may not be on disk");
@@ -146,7 +163,9 @@ impl Audit {
 
     /// Goes on in a new file, if the old one was put aside by somebody else.
     pub fn reopen(&self) {
-        self.writer().reopen();
+        let mut writer = self.writer();
+        writer.reopen();
+        self.follow(&writer);
     }
 
     /// Tells the ordinary log how far this one has come, so that a cut end can be found.
@@ -158,6 +177,10 @@ impl Audit {
     pub fn close(&self) {
         self.writer().close();
         self.sync();
+    }
+
+    fn follow(&self, writer: &Writer) {
+        self.failing.store(writer.is_failing(), Ordering::Relaxed);
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {

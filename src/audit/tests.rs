@@ -197,3 +197,28 @@ fn what_cannot_be_written_is_withheld_or_counted() {
     let found = found(&[settings(&folder).path]);
     assert!(matches!(found[..], [(_, Found::Lost(2))]), "{found:?}");
 }
+
+#[test]
+fn it_says_that_it_can_be_written_again_before_anybody_asks_for_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&folder);
+    let audit = open(&settings);
+    audit.writer().break_file();
+    assert!(!audit.withholds(), "nothing has failed yet");
+    assert!(audit.write(&[record(1)]).is_err() && audit.withholds());
+    audit.sync();
+    assert!(audit.withholds());
+    audit.writer().mend_file();
+    audit.sync();
+    assert!(!audit.withholds());
+    audit.close();
+    drop(audit);
+    let kinds: Vec<_> = lines(&settings.path)
+        .iter()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(kinds, ["start", "resumed", "stop"]);
+    assert_eq!(found(&[settings.path]), []);
+}

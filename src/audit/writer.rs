@@ -14,6 +14,8 @@ use super::{AuditError, Record, Settings};
 use crate::keyring::Keys;
 use crate::secret::Secret;
 
+/// Bytes of a record, as most are.
+const USUAL: usize = 512;
 /// The last record of a file is looked for in so many bytes; none is as long.
 const TAIL: u64 = 1 << 20;
 /// How long the end of a process that has the file is waited for.
@@ -81,7 +83,7 @@ impl Writer {
 
     /// Writes all of the records or none.
     pub(super) fn write(&mut self, records: &[Record<'_>]) -> Result<(), ()> {
-        let (mut lines, mut last) = (Vec::new(), self.last);
+        let (mut lines, mut last) = (Vec::with_capacity(USUAL * records.len()), self.last);
         let mut result = Ok(());
         if self.lost > 0 {
             result = self.append("lost", &json!({ "records": self.lost }), &mut last, &mut lines);
@@ -89,15 +91,38 @@ impl Writer {
         for record in records {
             result = result.and_then(|()| self.append("opened", record, &mut last, &mut lines));
         }
-        match result.and_then(|()| self.put(&lines, last)) {
+        let written = result.and_then(|()| self.put(&lines, last));
+        self.has_written(written)?;
+        if self.rotate_at.is_some_and(|size| self.length >= size) {
+            self.rotate();
+        }
+        Ok(())
+    }
+
+    /// Writes, if it can be written again, that records were lost or their values withheld until now.
+    pub(super) fn resume(&mut self) {
+        let (mut line, mut last) = (Vec::new(), self.last);
+        let appended = match self.lost {
+            0 => self.append("resumed", &json!({}), &mut last, &mut line),
+            lost => self.append("lost", &json!({ "records": lost }), &mut last, &mut line),
+        };
+        let written = appended.and_then(|()| self.put(&line, last));
+        // That it still cannot be was told before.
+        let _ = self.has_written(written);
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    /// Notes how writing has gone, and tells the ordinary log when that changes.
+    fn has_written(&mut self, written: io::Result<()>) -> Result<(), ()> {
+        match written {
             Ok(()) => {
                 if self.failing {
                     tracing::info!(lost = self.lost, "the audit log can be written again");
                 }
                 (self.failing, self.lost) = (false, 0);
-                if self.rotate_at.is_some_and(|size| self.length >= size) {
-                    self.rotate();
-                }
                 Ok(())
             }
             Err(error) => {

@@ -109,6 +109,7 @@ pub(super) fn run(args: &ServeArgs, logging: &Logging) -> anyhow::Result<Exit> {
                     stage: stages.clone(),
                     upstream: addresses(args),
                     tls: tls.clone(),
+                    audit: audit.clone(),
                     fleet,
                     reloads,
                 };

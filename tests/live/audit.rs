@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::admin::{free_address, get};
 use crate::support::message::*;
 use crate::support::{Cluster, Proxy, RawClient, pgseal};
 
@@ -211,6 +212,36 @@ fn values_are_withheld_when_it_cannot_be_written() {
     assert_eq!(site.client("ann_audit").rows("SELECT email FROM people").len(), 3);
     assert_eq!(site.opened().len(), 1);
     assert!(site.verify().0, "{}", site.verify().1);
+}
+
+#[test]
+fn a_proxy_that_withholds_values_is_not_ready_until_it_can_write() {
+    let _turn = turn();
+    for (fails, while_full) in [("closed", 503), ("open", 200)] {
+        let admin = free_address();
+        let site = Site::start(&[("PGSEAL_ADMIN", &admin.to_string()), ("PGSEAL_AUDIT_FAIL", fails)]);
+        assert_eq!(get(admin, "/readyz").0, 200);
+        forbid_growth(&site, true);
+        let mut ann = site.client("ann_audit");
+        ann.send(&query("SELECT id, email FROM people"));
+        while ann.try_read().is_some_and(|frame| !matches!(frame.tag, b'E' | b'Z')) {}
+        let (code, text) = get(admin, "/readyz");
+        assert_eq!(code, while_full, "{text}");
+        assert_eq!(text.contains("the audit log cannot be written"), fails == "closed", "{text}");
+        assert_eq!(get(admin, "/healthz").0, 200);
+        assert!(get(admin, "/metrics").1.contains("\npgseal_audit_failures_total 1\n"));
+        forbid_growth(&site, false);
+        // Nobody asks for values meanwhile.
+        let start = Instant::now();
+        while get(admin, "/readyz").0 != 200
+            || !site.text().contains(r#""kind":"resumed""#) && fails == "closed"
+        {
+            assert!(start.elapsed() < Duration::from_secs(20), "{}", get(admin, "/readyz").1);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(site.client("ann_audit").rows("SELECT email FROM people").len(), 3);
+        assert!(site.verify().0, "{}", site.verify().1);
+    }
 }
 
 #[test]
