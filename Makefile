@@ -74,7 +74,7 @@ packages:
 	PATH="$$HOME/.cargo/bin:$$PATH" tests/packaging/run
 
 setup:
-	@scripts/setup.sh server components libclang softhsm moto chromium packaging pgbouncer
+	@scripts/setup.sh server components libclang softhsm moto prometheus chromium packaging pgbouncer
 
 clean:
 	$(CARGO) clean

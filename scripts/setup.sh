@@ -6,6 +6,7 @@
 #   scripts/setup.sh libclang    what the test oracle is built with
 #   scripts/setup.sh softhsm     a PKCS #11 module, and moto, a stand-in of AWS: for the tests of key-encryption keys
 #   scripts/setup.sh moto
+#   scripts/setup.sh prometheus  the parser that reads /metrics in the tests
 #   scripts/setup.sh callgrind   what counts instructions
 #   scripts/setup.sh chromium    the browser in which the status page is tested
 #   scripts/setup.sh packaging   what looks at manifests, units and programs
@@ -49,13 +50,23 @@ softhsm() {
     have script || packages 'script' bsdutils
 }
 
-# In a folder of its own, for all working copies; the tests look there.
+# In folders of their own, for all working copies; the tests look there.
 moto() {
     local folder=${PGSEAL_TEST_MOTO:-$HOME/.cache/pgseal-tests/moto}
-    [ -x "$folder/bin/moto_server" ] && return
+    [ -x "$folder/bin/moto_server" ] || python_package "$folder" 'moto[server]>=5,<6'
+}
+
+prometheus() {
+    local folder=${PGSEAL_TEST_PROMETHEUS:-$HOME/.cache/pgseal-tests/prometheus}
+    "$folder/bin/python" -c 'import prometheus_client' 2>/dev/null ||
+        python_package "$folder" 'prometheus_client>=0.20,<1'
+}
+
+# python_package FOLDER WHAT
+python_package() {
     have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || packages 'Python' python3 python3-venv
-    python3 -m venv "$folder"
-    "$folder/bin/pip" install --quiet 'moto[server]>=5,<6' || fail 'moto could not be installed'
+    python3 -m venv "$1"
+    "$1/bin/pip" install --quiet "$2" || fail "$2 could not be installed"
 }
 
 callgrind() {

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use super::Admin;
 use super::http::{Response, nothing};
+use super::{Admin, Fleet};
+use crate::catalog::Phase;
 use crate::metrics::{
-    BATCH_SECONDS, BATCH_SECONDS_MEANING, BUCKETS, CATALOG_AGE, COLUMNS, INFO, JOB_ROWS, KEYS, LatencyCounts,
-    PROXIES, READY, TABLE, as_float,
+    BATCH_SECONDS, BATCH_SECONDS_MEANING, BUCKETS, CATALOG_AGE, COLUMNS, CONTEXTS_MOVING, INFO, JOB_ROWS,
+    KEK_BUCKETS, KEK_SECONDS, KEK_SECONDS_MEANING, KEYS, KekCalls, LatencyCounts, PROXIES, READY,
+    STORED_ROWS, STORED_ROWS_AGE, TABLE, as_float,
 };
 
 /// The text format's version, as Prometheus wants it said.
@@ -20,7 +22,8 @@ impl Admin {
         let is_ready = self.hindrances().await.is_empty();
         sources.metrics.publish();
         let mut text = Text(sources.recorder.render());
-        text.histogram(&sources.metrics.totals().batches);
+        text.batches(&sources.metrics.totals().batches);
+        text.keks(&sources.metrics.kek_calls());
         text.gauge(READY, [(Vec::new(), f64::from(u8::from(is_ready)))]);
         let policy = sources.policy.borrow().clone();
         let info = vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("policy", policy.digest())];
@@ -40,20 +43,7 @@ impl Admin {
         let ages = sources.metrics.catalog_ages(now);
         text.gauge(CATALOG_AGE, ages.into_iter().map(|(database, age)| (vec![("database", database)], age)));
         if let Some(fleet) = &*sources.fleet.borrow() {
-            let silent = fleet.proxies.iter().filter(|proxy| proxy.is_silent).count();
-            let counts = [("live", fleet.proxies.len() - silent), ("silent", silent)];
-            text.gauge(PROXIES, counts.map(|(state, n)| (vec![("state", state.to_owned())], size(n))));
-            let jobs = fleet.jobs.iter().flat_map(|job| {
-                [("done", job.done), ("total", job.total)].map(|(state, rows)| {
-                    let labels = vec![
-                        ("work", job.work.clone()),
-                        ("table", job.table.clone()),
-                        ("state", state.to_owned()),
-                    ];
-                    (labels, as_float(u64::try_from(rows).unwrap_or_default()))
-                })
-            });
-            text.gauge(JOB_ROWS, jobs);
+            text.fleet(fleet);
         }
         Response { status: 200, content_type: CONTENT_TYPE, policy: nothing(), body: text.0 }
     }
@@ -82,16 +72,74 @@ impl Text {
         self.0.push('\n');
     }
 
-    fn histogram(&mut self, counts: &LatencyCounts) {
+    /// What the database tells.
+    fn fleet(&mut self, fleet: &Fleet) {
+        let silent = fleet.proxies.iter().filter(|proxy| proxy.is_silent).count();
+        let counts = [("live", fleet.proxies.len() - silent), ("silent", silent)];
+        self.gauge(PROXIES, counts.map(|(state, n)| (vec![("state", state.to_owned())], size(n))));
+        let jobs = fleet.jobs.iter().flat_map(|job| {
+            [("done", job.done), ("total", job.total)].map(|(state, rows)| {
+                let (work, of) = (job.work.clone(), job.table.clone());
+                let unit = fleet.unit(job).to_owned();
+                let labels = vec![("work", work), ("by", unit), ("table", of), ("state", state.to_owned())];
+                (labels, as_float(u64::try_from(rows).unwrap_or_default()))
+            })
+        });
+        // The same table may have jobs on different columns.
+        let mut sums = BTreeMap::<_, f64>::new();
+        jobs.for_each(|(labels, rows)| *sums.entry(labels).or_default() += rows);
+        self.gauge(JOB_ROWS, sums);
+        let phases = [Phase::Old, Phase::Moving].map(|phase| {
+            let count = fleet.moves.iter().filter(|pin| pin.phase == phase).count();
+            (vec![("phase", phase.as_str().to_owned())], size(count))
+        });
+        self.gauge(CONTEXTS_MOVING, phases);
+        let rows = fleet.counted.iter().flat_map(|counted| {
+            let plaintext = (counted.plaintext > 0).then_some(("plaintext", counted.plaintext));
+            let keys = counted.keys.iter().map(|(key, rows)| (key.as_str(), *rows)).chain(plaintext);
+            keys.map(move |(key, rows)| {
+                (vec![("column", counted.column.clone()), ("key", key.to_owned())], as_float(rows))
+            })
+        });
+        self.gauge(STORED_ROWS, rows);
+        let ages = fleet.counted.iter().map(|counted| {
+            let age = as_float(u64::try_from(counted.age).unwrap_or_default());
+            (vec![("column", counted.column.clone())], age)
+        });
+        self.gauge(STORED_ROWS_AGE, ages);
+    }
+
+    fn batches(&mut self, counts: &LatencyCounts) {
         self.family(BATCH_SECONDS, "histogram", BATCH_SECONDS_MEANING);
-        let bucket = format!("{BATCH_SECONDS}_bucket");
-        for (bound, count) in BUCKETS.iter().zip(counts.up_to) {
-            self.sample(&bucket, &[("le", seconds(*bound).to_string())], as_float(count));
-        }
-        self.sample(&bucket, &[("le", "+Inf".to_owned())], as_float(counts.count));
-        self.sample(&format!("{BATCH_SECONDS}_sum"), &[], seconds(counts.nanoseconds));
-        self.sample(&format!("{BATCH_SECONDS}_count"), &[], as_float(counts.count));
+        let buckets = BUCKETS.iter().map(|bound| seconds(*bound)).zip(counts.up_to);
+        self.histogram(BATCH_SECONDS, &[], buckets, (counts.count, seconds(counts.nanoseconds)));
         self.0.push('\n');
+    }
+
+    fn keks(&mut self, keks: &BTreeMap<&'static str, KekCalls>) {
+        self.family(KEK_SECONDS, "histogram", KEK_SECONDS_MEANING);
+        for (provider, calls) in keks {
+            let labels = [("provider", (*provider).to_owned())];
+            let buckets = KEK_BUCKETS.iter().map(|bound| as_float(*bound) / 1e3).zip(calls.up_to);
+            self.histogram(KEK_SECONDS, &labels, buckets, (calls.count(), calls.time.as_secs_f64()));
+        }
+        self.0.push('\n');
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        labels: &[(&str, String)],
+        buckets: impl Iterator<Item = (f64, u64)>,
+        (count, sum): (u64, f64),
+    ) {
+        let bucket = format!("{name}_bucket");
+        let ends = buckets.map(|(bound, up_to)| (bound.to_string(), up_to));
+        for (bound, up_to) in ends.chain([("+Inf".to_owned(), count)]) {
+            self.sample(&bucket, &[labels, &[("le", bound)]].concat(), as_float(up_to));
+        }
+        self.sample(&format!("{name}_sum"), labels, sum);
+        self.sample(&format!("{name}_count"), labels, as_float(count));
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, String)], value: f64) {
@@ -118,7 +166,7 @@ mod tests {
         assert!(text.0.contains("pgseal_ready{a=\"x\\\"y\\\\z\\n\"} 1\n"), "{}", text.0);
         let mut counts = LatencyCounts { count: 3, nanoseconds: 1_500_000_000, ..LatencyCounts::default() };
         counts.up_to = [2; BUCKETS.len()];
-        text.histogram(&counts);
+        text.batches(&counts);
         for line in [
             "# TYPE pgseal_batch_seconds histogram",
             "pgseal_batch_seconds_bucket{le=\"0.000002\"} 2",

@@ -28,7 +28,8 @@ use tokio::sync::{Mutex, Semaphore, watch};
 
 use self::history::History;
 use crate::audit::Audit;
-use crate::jobs::Job;
+use crate::catalog::{Phase, Pin};
+use crate::jobs::{Counted, Job};
 use crate::keyring::Keys;
 use crate::metrics::Metrics;
 use crate::net::{self, Endpoint, Stage, tls::Tls};
@@ -63,13 +64,25 @@ pub struct Sources {
     pub reloads: watch::Receiver<Reload>,
 }
 
-/// What the database tells of proxies and jobs.
+/// What the database tells of proxies, jobs and stored rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fleet {
     /// Proxies that report there.
     pub proxies: Vec<ProxySeen>,
     /// Jobs that have begun and not ended.
     pub jobs: Vec<Job>,
+    /// Contexts of deterministic columns whose values are between two forms.
+    pub moves: Vec<Pin>,
+    /// Rows by key, as commands have counted them last.
+    pub counted: Vec<Counted>,
+}
+
+impl Fleet {
+    /// What a job moves: rows of a table, one by one, or values of a context, in all their rows at once.
+    fn unit(&self, job: &Job) -> &'static str {
+        let of_context = |pin: &Pin| pin.phase == Phase::Moving && pin.context == job.table;
+        if self.moves.iter().any(of_context) { "value" } else { "row" }
+    }
 }
 
 /// A proxy that reports in the database.

@@ -1,12 +1,14 @@
 //! What the status page shows, in JSON. Times are seconds since 1970.
 
+use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::http::{Response, nothing};
 use super::{Admin, Fleet, history};
-use crate::metrics::{LatencyCounts, Totals};
+use crate::jobs::work_of;
+use crate::metrics::{KekCalls, LatencyCounts, Totals, as_float};
 use crate::net::Stage;
 use crate::policy::{ColumnState, Policy, type_name};
 
@@ -40,6 +42,7 @@ impl Admin {
             .into_iter()
             .map(|(database, age)| json!({ "database": database, "age_seconds": age.round() }))
             .collect();
+        let known = sources.fleet.borrow().clone();
         let reload = sources.reloads.borrow().clone();
         let failed = reload.failed.map(|(at, error)| json!({ "at": unix(at), "error": error }));
         let samples = self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner).samples();
@@ -54,12 +57,13 @@ impl Admin {
             "statements": { "forward": totals.forwarded, "rewrite": totals.rewritten, "refuse": totals.refused },
             "traffic": traffic(&totals),
             "batches": batches(&totals.batches),
-            "columns": columns(&policy, &totals),
+            "columns": columns(&policy, &totals, known.as_ref()),
             "policy": { "digest": policy.digest(), "loaded": unix(reload.loaded), "failed": failed },
             "keys": held,
+            "keks": keks(&sources.metrics.kek_calls(), now),
             "refusals": refusals,
             "catalogs": catalogs,
-            "fleet": sources.fleet.borrow().as_ref().map(fleet),
+            "fleet": known.as_ref().map(fleet),
             "history": { "period_seconds": history::PERIOD.as_secs(), "samples": samples },
         });
         Response {
@@ -98,8 +102,28 @@ fn batches(counts: &LatencyCounts) -> Value {
     })
 }
 
-/// Each protected column with what has passed of its context since the start.
-fn columns(policy: &Policy, totals: &Totals) -> Vec<Value> {
+/// Calls of key-encryption keys, by kind.
+fn keks(calls: &BTreeMap<&'static str, KekCalls>, now: Instant) -> Vec<Value> {
+    let one = |(provider, calls): (&&str, &KekCalls)| {
+        let all = as_float(calls.count());
+        json!({
+            "provider": provider,
+            "done": calls.done,
+            "failed": calls.failed,
+            "mean_millis": calls.time.as_secs_f64() * 1e3 / all.max(1.0),
+            "age_seconds": calls.last.map(|last| now.saturating_duration_since(last).as_secs()),
+        })
+    };
+    calls.iter().map(one).collect()
+}
+
+/// Each protected column with what has passed of its context since the start, and how many rows are stored, if somebody
+/// has counted them.
+fn columns(policy: &Policy, totals: &Totals, fleet: Option<&Fleet>) -> Vec<Value> {
+    let counted = |name: &str| {
+        let counted = fleet?.counted.iter().find(|counted| counted.column == name)?;
+        Some(json!({ "keys": counted.keys, "plaintext": counted.plaintext, "age_seconds": counted.age }))
+    };
     let of_context = |context: &str| {
         let counts = totals.values.iter().filter(|((found, _), _)| found == context);
         let one = |((_, key), (sealed, opened)): (&(String, String), &(u64, u64))| json!({ "key": key, "sealed": sealed, "opened": opened });
@@ -121,6 +145,7 @@ fn columns(policy: &Policy, totals: &Totals) -> Vec<Value> {
                 "state": state(column.state),
                 "context": (column.context != name.to_string()).then_some(&column.context),
                 "values": of_context(&column.context),
+                "stored": counted(&name.to_string()),
             })
         })
         .collect()
@@ -139,11 +164,19 @@ fn fleet(fleet: &Fleet) -> Value {
         .jobs
         .iter()
         .map(|j| {
-            json!({ "work": j.work, "table": j.table, "columns": j.columns, "pass": j.pass, "done": j.done,
+            json!({ "work": j.work, "by": fleet.unit(j), "table": j.table, "columns": j.columns, "pass": j.pass, "done": j.done,
                     "total": j.total, "moved": j.moved })
         })
         .collect();
-    json!({ "proxies": proxies, "jobs": jobs })
+    let moves: Vec<_> = fleet
+        .moves
+        .iter()
+        .map(|pin| {
+            json!({ "context": pin.context, "work": work_of(pin).as_str(), "phase": pin.phase.as_str(),
+                    "old": pin.old.to_string(), "new": pin.new.to_string() })
+        })
+        .collect();
+    json!({ "proxies": proxies, "jobs": jobs, "moves": moves })
 }
 
 fn unix(time: SystemTime) -> u64 {

@@ -4,10 +4,10 @@ use anyhow::Context;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::catalog::{
-    Catalog, ColumnName, EPILOGUE, Loader, PROLOGUE, QUERIES, RelationName, SESSION_QUERY, SessionFacts,
+    Catalog, ColumnName, EPILOGUE, Loader, PROLOGUE, Pin, QUERIES, RelationName, SESSION_QUERY, SessionFacts,
     Statistics,
 };
-use crate::jobs::{self, Job, connection, schema};
+use crate::jobs::{self, Counted, Job, connection, schema};
 use crate::policy::quote_ident;
 
 /// What this program's own statements end with.
@@ -147,6 +147,16 @@ impl Database {
     /// The jobs that have begun and not ended.
     pub(super) async fn jobs(&self) -> anyhow::Result<Vec<Job>> {
         Ok(jobs::under_way(&self.0).await?)
+    }
+
+    /// Contexts of deterministic columns of which the database says in which form their values are.
+    pub(super) async fn pins(&self) -> anyhow::Result<Vec<Pin>> {
+        Ok(jobs::pins(&self.0).await?)
+    }
+
+    /// What commands have counted last.
+    pub(super) async fn counted(&self) -> anyhow::Result<Vec<Counted>> {
+        Ok(jobs::counted(&self.0).await?)
     }
 
     /// The rows of a query, in text format.

@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use super::database::Database;
 use super::keys::fleet::{self, BEAT, Held, Identity};
 use crate::admin::{Fleet, ProxySeen};
+use crate::catalog::Phase;
 
 /// Reports every few seconds, whatever happens to the connection.
 pub(super) struct Heartbeat {
@@ -81,7 +82,7 @@ impl Heartbeat {
     }
 }
 
-/// What the database tells of proxies and jobs. Jobs that this login may not see are none.
+/// What the database tells of proxies, jobs and counts. Those that this login may not see are none.
 async fn look(database: &Database, me: &Identity) -> anyhow::Result<Fleet> {
     let seen = |proxy: fleet::Proxy| ProxySeen {
         is_this: proxy.id == me.id,
@@ -94,5 +95,12 @@ async fn look(database: &Database, me: &Identity) -> anyhow::Result<Fleet> {
         is_silent: proxy.is_silent,
     };
     let proxies = fleet::proxies(database).await?.into_iter().map(seen).collect();
-    Ok(Fleet { proxies, jobs: database.jobs().await.unwrap_or_default() })
+    let mut moves = database.pins().await.unwrap_or_default();
+    moves.retain(|pin| pin.phase != Phase::New);
+    Ok(Fleet {
+        proxies,
+        jobs: database.jobs().await.unwrap_or_default(),
+        moves,
+        counted: database.counted().await.unwrap_or_default(),
+    })
 }

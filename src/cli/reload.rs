@@ -149,7 +149,7 @@ impl Watched {
         let mut watched = Self {
             policy: args.sealing.policy().to_owned(),
             keyring: args.sealing.keyring().to_owned(),
-            keks: Keks::new(args.sealing.kek()),
+            keks: Keks::new(args.sealing.kek()).counted_by(metrics.clone()),
             again: None,
             others: others.into_iter().flatten().cloned().chain(authorities).collect(),
             users: None,

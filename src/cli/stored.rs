@@ -1,5 +1,6 @@
 //! The commands on stored values: `pgseal status`, `rotate`, `encrypt`, `decrypt` and `verify`.
 
+mod counts;
 mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use self::counts::{count_anew, kept};
 use self::progress::Display;
 use super::database::Database;
 use super::keys::fleet::{self, Proxy};
@@ -37,7 +39,8 @@ pub(super) struct StoredArgs {
 /// Show what is stored: rows per column and key, plaintext left, keys with their states, jobs
 ///
 /// Counts in the database, by the beginnings of the stored values; nothing is decrypted, and the key-encryption key is
-/// not asked for. Each encrypted column is read whole.
+/// not asked for. Each encrypted column is read whole. Where proxies report themselves, the counts are written into
+/// pgseal.counted for their status pages, if this user may do that.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -224,6 +227,9 @@ pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<
         status.columns.extend(plaintext);
         status.columns.sort_by(|a, b| a.column.cmp(&b.column));
         let rest = all.difference(&known).cloned().collect();
+        if jobs::are_counts_shown(&client).await? {
+            kept(jobs::keep_counts(&client, &status.columns).await);
+        }
         Ok((status, ground.absent(&rest), proxies))
     })?;
     if args.json {
@@ -388,6 +394,7 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         let is_deterministic =
             |name: &ColumnName| ground.policy.column(name).is_some_and(|c| c.mode == Mode::Deterministic);
         let mut chosen = jobs::choose(&ground.policy, &args.what)?;
+        let mut touched = chosen.clone();
         let (targets, retyped) = jobs::targets(&ground.policy, &ground.catalog, &chosen, work);
         if !ground.are_migrating(&retyped, args, out)? {
             return Ok(Exit::Problems);
@@ -395,6 +402,7 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         chosen.retain(|column| !retyped.contains(column));
         // A deterministic column moves with all that it is compared with.
         chosen.extend(ground.of_one_context(&chosen));
+        touched.extend(chosen.iter().cloned());
         chosen.retain(|column| !retyped.contains(column));
         for column in ground.absent(&chosen) {
             writeln!(out, "column {column} is not in the database, or cannot hold encrypted values")?;
@@ -491,6 +499,7 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
         }
         display.end();
         let moved = moved?;
+        kept(count_anew(&args.stored, &touched).await);
         failures(&moved.failures, moved.failed, out)?;
         writeln!(out, "{} rows moved, {} values could not be", moved.rows, moved.failed)?;
         for view in ground.copies(&chosen) {

@@ -7,6 +7,7 @@
 //! | `choice` | which columns the words of a command line mean |
 //! | `value` | one stored value: what it is, opened, sealed anew |
 //! | `status` | rows per key, counted by the server |
+//! | `counted` | what was counted last, for proxies to show |
 //! | `walk` | reading a table piece by piece |
 //! | `runner` | moving values, batch by batch, by several workers |
 //! | `schema` | what there is in schema `pgseal`, made on demand |
@@ -25,6 +26,7 @@
 mod choice;
 pub mod connection;
 mod contexts;
+mod counted;
 mod record;
 mod retype;
 mod runner;
@@ -40,10 +42,11 @@ pub use choice::{ChoiceError, choose};
 pub use contexts::{
     Context, ContextEstimate, Mover, Promotion, contexts, hold, keep, pins, release, work_of,
 };
+pub use counted::{Counted, are_counts_shown, counted, keep_counts};
 pub use record::{Job, jobs as under_way};
 pub use retype::{Measured, Retype, RetypeEstimate, Target, plaintext, targets};
 pub use runner::{Estimate, Limits, Moved, Progress, Runner};
-pub use status::{ColumnStatus, Status, status};
+pub use status::{ColumnStatus, Status, count, status};
 pub use table::{Column, Table, tables};
 pub use value::{Fault, Work};
 pub use verify::{Verified, verify};

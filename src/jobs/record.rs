@@ -92,7 +92,13 @@ impl Record {
     pub(super) async fn begin(&self, client: &Client, target: &str, total: u64) -> Result<Begun, JobError> {
         let total = i64::try_from(total).unwrap_or(i64::MAX);
         for attempt in 1.. {
-            let made = if exists(client).await? { Ok(()) } else { schema::make(client, TABLE).await };
+            let made = if exists(client).await? {
+                Ok(())
+            } else {
+                let made = schema::make(client, TABLE).await;
+                schema::show(client, "pgseal.job").await;
+                made
+            };
             let begun = match made {
                 Ok(()) => self.insert(client, target, total).await,
                 Err(error) => Err(error),

@@ -16,6 +16,22 @@ pub async fn make(client: &Client, table: &str) -> Result<(), tokio_postgres::Er
     client.batch_execute(table).await
 }
 
+/// Lets the proxies' login read a table of the schema, where another one has made it: they show what is in it. That it
+/// cannot be done is no failure.
+pub(super) async fn show(client: &Client, table: &str) {
+    let grant = format!(
+        "DO $$ DECLARE reader name := (
+           SELECT pg_catalog.pg_get_userbyid(relowner) FROM pg_catalog.pg_class
+           WHERE oid = pg_catalog.to_regclass('pgseal.proxy'));
+         BEGIN
+           IF NOT pg_catalog.has_table_privilege(reader, '{table}', 'SELECT') THEN
+             EXECUTE pg_catalog.format('GRANT SELECT ON {table} TO %I', reader);
+           END IF;
+         EXCEPTION WHEN OTHERS THEN NULL; END $$"
+    );
+    let _ = client.batch_execute(&grant).await;
+}
+
 /// Whether an error is one of two that make or drop the same at one time.
 pub fn is_race(error: &tokio_postgres::Error) -> bool {
     let codes = [

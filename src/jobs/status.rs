@@ -44,11 +44,25 @@ pub struct Status {
 /// # Errors
 /// The server refuses a query.
 pub async fn status(client: &Client, schema: &Schema, catalog: &Catalog) -> Result<Status, JobError> {
-    let mut status = Status {
-        columns: Vec::new(),
+    Ok(Status {
+        columns: count(client, schema, catalog, |_| true).await?,
         jobs: record::jobs(client).await?,
         pins: super::contexts::pins(client).await?,
-    };
+    })
+}
+
+/// Counts the rows of encrypted columns of the policy for which `is_wanted` holds, and those of the materialized views
+/// that have copies of them.
+///
+/// # Errors
+/// The server refuses a query.
+pub async fn count(
+    client: &Client,
+    schema: &Schema,
+    catalog: &Catalog,
+    is_wanted: impl Fn(&ColumnName) -> bool,
+) -> Result<Vec<ColumnStatus>, JobError> {
+    let mut columns = Vec::new();
     for relation in &catalog.relations {
         let is_counted = match relation.kind {
             // Partitions and children are counted with the table that the policy names.
@@ -64,15 +78,15 @@ pub async fn status(client: &Client, schema: &Schema, catalog: &Catalog) -> Resu
         for attribute in &relation.columns {
             let name = relation.name.column(&attribute.name);
             match schema.sealed_column(relation.oid, attribute.number) {
-                Some(OutputValue::Sealed(class)) if is_counted(class, &name) => {
-                    status.columns.push(column(client, &name, class).await?);
+                Some(OutputValue::Sealed(class)) if is_counted(class, &name) && is_wanted(&class.column) => {
+                    columns.push(column(client, &name, class).await?);
                 }
                 Some(OutputValue::Plain | OutputValue::Sealed(_) | OutputValue::SealedArray(_)) | None => {}
             }
         }
     }
-    status.columns.sort_by(|a, b| a.column.cmp(&b.column));
-    Ok(status)
+    columns.sort_by(|a, b| a.column.cmp(&b.column));
+    Ok(columns)
 }
 
 /// Rows of one table's own in each form.

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Instant;
 
 use super::{Entry, KekError, KekProvider, KekSource, KeyringError, WrapContext};
 use crate::crypto::key_id;
+use crate::metrics::Metrics;
 use crate::secret::Secret;
 
 /// What unwraps the keys of a keyring, and remembers what it has asked for.
@@ -14,6 +16,7 @@ pub struct Keks {
     opened: BTreeMap<String, Box<dyn KekProvider>>,
     /// Those that did not answer: of two wraps, one of a service that is down is not waited for at each key.
     down: BTreeSet<String>,
+    metrics: Option<Metrics>,
 }
 
 impl Keks {
@@ -21,6 +24,12 @@ impl Keks {
     /// elsewhere.
     pub fn new(instead: Option<&str>) -> Self {
         Self { instead: instead.map(str::to_owned), ..Self::default() }
+    }
+
+    /// The same, whose calls are counted.
+    #[must_use]
+    pub fn counted_by(self, metrics: Metrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// Takes one that is open already, under the name that a keyring has for it.
@@ -44,14 +53,17 @@ impl Keks {
                 continue;
             }
             let context = WrapContext { name: &entry.name, id: entry.id };
+            let began = Instant::now();
             let unwrapped = match self.provider(&kek, folder) {
                 Ok(provider) => provider.unwrap(context, &wrap.key),
                 Err(reason) => {
+                    self.count(&kek, began, &Err::<(), _>(()));
                     self.note(&kek, &reason);
                     failed = Some(KeyringError::Kek { kek, reason });
                     continue;
                 }
             };
+            self.count(&kek, began, &unwrapped);
             match unwrapped {
                 Ok(secret) if key_id(&secret) == entry.id => return Ok(secret),
                 Ok(secret) => {
@@ -74,6 +86,13 @@ impl Keks {
     fn note(&mut self, kek: &str, reason: &KekError) {
         if reason.may_pass() {
             self.down.insert(kek.to_owned());
+        }
+    }
+
+    fn count<T, E>(&self, kek: &str, began: Instant, outcome: &Result<T, E>) {
+        if let Some(metrics) = &self.metrics {
+            let provider = kek.parse::<KekSource>().map_or("unknown", |source| source.scheme());
+            metrics.kek_was_called(provider, began, outcome);
         }
     }
 

@@ -4,6 +4,7 @@
 //! update is a branch on `None`. What happens in every batch of messages is counted by each worker alone
 //! ([`WorkerMetrics`]) and summed up when somebody asks.
 
+mod kek;
 mod refusals;
 mod worker;
 
@@ -13,12 +14,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
+pub use self::kek::{KEK_BUCKETS, KekCalls};
 pub use self::refusals::{RefusalCount, Refused};
 pub use self::worker::{BUCKETS, Flow, Latency, LatencyCounts, Tally, ValueCounts, WorkerMetrics};
 
 use self::refusals::Refusals;
 
-/// Every metric but the histogram [`BATCH_SECONDS`]: its name as an exporter shows it, its kind, and what it tells.
+/// Every metric but the histograms [`BATCH_SECONDS`] and [`KEK_SECONDS`]: its name as an exporter shows it, its kind, and what it tells.
 pub const TABLE: &[(&str, Kind, &str)] = &[
     (SESSIONS, Kind::Counter, "Client sessions accepted."),
     (SESSIONS_OPEN, Kind::Gauge, "Client sessions open now."),
@@ -72,6 +74,11 @@ pub const TABLE: &[(&str, Kind, &str)] = &[
         "Times that the keyring was read and its key-encryption keys were asked, by outcome: taken or failed.",
     ),
     (
+        KEK_CALLS,
+        Kind::Counter,
+        "Data keys that key-encryption keys were asked to unwrap, by the kind of provider and outcome: done or failed.",
+    ),
+    (
         RELOADS,
         Kind::Counter,
         "Times that policy, keyring and certificates were read again, by outcome: ok or failed.",
@@ -84,7 +91,22 @@ pub const TABLE: &[(&str, Kind, &str)] = &[
     ),
     (KEYS, Kind::Gauge, "1 for each data key that is held, by name, version, id and state."),
     (COLUMNS, Kind::Gauge, "Columns that the policy protects, by mode."),
-    (JOB_ROWS, Kind::Gauge, "Rows of a job in the database, by work and table: done and total."),
+    (
+        JOB_ROWS,
+        Kind::Gauge,
+        "Rows of a job in the database, by work, by what it moves (row or value), and by table or context: done and total.",
+    ),
+    (
+        CONTEXTS_MOVING,
+        Kind::Gauge,
+        "Contexts of deterministic columns whose values are between two forms, by phase: old (announced) or moving.",
+    ),
+    (
+        STORED_ROWS,
+        Kind::Gauge,
+        "Rows of a column under a key, or in plaintext, as a command of pgseal has counted them last.",
+    ),
+    (STORED_ROWS_AGE, Kind::Gauge, "Seconds since a command of pgseal has counted the rows of a column."),
     (PROXIES, Kind::Gauge, "Proxies that report in the database, by whether they were heard of lately."),
     (INFO, Kind::Gauge, "1; its labels are the program's version and the policy's digest."),
 ];
@@ -104,6 +126,11 @@ pub const BATCH_SECONDS: &str = "pgseal_batch_seconds";
 /// What it tells.
 pub const BATCH_SECONDS_MEANING: &str =
     "The proxy's own time for each batch of messages that was read: analysis, sealing, opening, copying.";
+/// The histogram of what key-encryption keys took to unwrap a data key.
+pub const KEK_SECONDS: &str = "pgseal_kek_call_seconds";
+/// What it tells.
+pub const KEK_SECONDS_MEANING: &str =
+    "What key-encryption keys took to unwrap a data key or to fail, by the kind of provider.";
 
 const SESSIONS: &str = "pgseal_sessions_total";
 const SESSIONS_OPEN: &str = "pgseal_sessions_open";
@@ -129,6 +156,7 @@ const TLS_HANDSHAKES: &str = "pgseal_tls_handshakes_total";
 const TLS_HANDSHAKE_FAILURES: &str = "pgseal_tls_handshake_failures_total";
 const PROTOCOL_VIOLATIONS: &str = "pgseal_protocol_violations_total";
 const KEYRING_LOADS: &str = "pgseal_keyring_loads_total";
+const KEK_CALLS: &str = "pgseal_kek_calls_total";
 const RELOADS: &str = "pgseal_reloads_total";
 const RELOADED: &str = "pgseal_last_reload_timestamp_seconds";
 /// A gauge that its owner looks up when somebody asks, as are the following ones.
@@ -139,6 +167,12 @@ pub const KEYS: &str = "pgseal_keys";
 pub const COLUMNS: &str = "pgseal_policy_columns";
 /// See [`TABLE`].
 pub const JOB_ROWS: &str = "pgseal_job_rows";
+/// See [`TABLE`].
+pub const CONTEXTS_MOVING: &str = "pgseal_contexts_moving";
+/// See [`TABLE`].
+pub const STORED_ROWS: &str = "pgseal_stored_rows";
+/// See [`TABLE`].
+pub const STORED_ROWS_AGE: &str = "pgseal_stored_rows_age_seconds";
 /// See [`TABLE`].
 pub const PROXIES: &str = "pgseal_proxies";
 /// See [`TABLE`].
@@ -184,6 +218,7 @@ pub struct Metrics {
 struct Shared {
     workers: Mutex<Vec<Arc<WorkerMetrics>>>,
     refusals: Mutex<Refusals>,
+    keks: Mutex<kek::Keks>,
     /// When the catalog of each database was last read.
     catalogs: Mutex<BTreeMap<String, Instant>>,
 }
@@ -335,6 +370,11 @@ impl Metrics {
             counter!(VERDICTS, "from" => from).absolute(verdicts);
         }
         gauge!(VERDICT_CACHE_BYTES).set(as_float(totals.verdict_bytes));
+        for (provider, calls) in self.kek_calls() {
+            for (outcome, n) in [("done", calls.done), ("failed", calls.failed)] {
+                counter!(KEK_CALLS, "provider" => provider, "outcome" => outcome).absolute(n);
+            }
+        }
     }
 }
 
@@ -465,6 +505,7 @@ mod tests {
             let worker = metrics.for_worker().worker;
             worker.values("public.users.email", "01020304").sealed.add(3);
             worker.from_client.bytes.add(7);
+            metrics.kek_was_called("file", std::time::Instant::now(), &Err::<(), ()>(()));
             metrics.publish();
         });
         let counters = kept.counters.lock().unwrap();
@@ -475,6 +516,8 @@ mod tests {
         let sealed = "pgseal_values_sealed_total context=public.users.email,key=01020304";
         assert_eq!(value(sealed), Some(3));
         assert_eq!(value("pgseal_bytes_total direction=client_to_server"), Some(7));
+        assert_eq!(value("pgseal_kek_calls_total provider=file,outcome=failed"), Some(1));
+        assert_eq!(value("pgseal_kek_calls_total provider=file,outcome=done"), Some(0));
         let described = kept.described.lock().unwrap();
         for name in counters.keys().filter_map(|name| name.split(' ').next()) {
             assert!(described.contains(name), "{name} is not in the table");

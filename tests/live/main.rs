@@ -30,6 +30,7 @@ mod large;
 mod leak;
 mod limits;
 mod names;
+mod operate;
 mod page;
 mod refusal;
 mod reload;

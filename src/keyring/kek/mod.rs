@@ -140,7 +140,8 @@ impl KekSource {
         })
     }
 
-    fn scheme(&self) -> &'static str {
+    /// Its kind: what stands before the colon.
+    pub fn scheme(&self) -> &'static str {
         match self {
             Self::File(_) => "file",
             Self::Env(_) => "env",
