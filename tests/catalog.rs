@@ -249,6 +249,10 @@ fn check_tells_what_a_database_and_a_policy_disagree_about() {
         ),
         "{text}"
     );
+    assert!(text.contains("state = \"migrating\", and run pgseal encrypt"), "{text}");
+    // One that is being encrypted holds plaintext, as the policy says.
+    let (code, text) = check("name = { type = \"text\", state = \"migrating\" }", &url);
+    assert_eq!(code, 0, "{text}");
 
     let (code, text) = check(policy, "postgres://nobody_may@127.0.0.1:1/x");
     assert_eq!(code, 3, "{text}");

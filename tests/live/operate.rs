@@ -308,7 +308,11 @@ fn a_proxy_stops_under_load_and_no_transaction_fails() {
     assert!(log.contains("sessions may finish their transactions"), "{log}");
 }
 
-/// A proxy with all that its page can show: keys, jobs, counts, refusals, another proxy.
+/// The logins of docs/deploying.md: the proxy's own, and the owner of the tables.
+const LOGINS: &str = "CREATE ROLE pgseal LOGIN; CREATE ROLE owner LOGIN; GRANT pgseal TO owner;
+                      ALTER TABLE people OWNER TO owner; ALTER TABLE plain OWNER TO owner";
+
+/// A proxy with all that its page can show: keys, jobs, counts, refusals.
 pub(super) struct Busy {
     pub(super) cluster: Cluster,
     pub(super) database: String,
@@ -316,13 +320,18 @@ pub(super) struct Busy {
     pub(super) admin: SocketAddr,
 }
 
+fn url_of(user: &str, cluster: &Cluster, database: &str) -> String {
+    format!("postgresql://{user}@{}/{database}?sslmode=disable", cluster.address())
+}
+
 impl Busy {
     pub(super) fn start() -> Self {
         let cluster = Cluster::start();
         let database = cluster.database("busy");
-        cluster.connect(&database).run(SCHEMA);
+        let grant = format!("GRANT CREATE ON DATABASE {database} TO pgseal");
+        cluster.connect(&database).run(&format!("{SCHEMA}; {LOGINS}; {grant}"));
         let admin = free_address();
-        let (address, url) = (admin.to_string(), cluster.url(&database));
+        let (address, url) = (admin.to_string(), url_of("pgseal", &cluster, &database));
         let environment =
             [("PGSEAL_ADMIN", &*address), ("PGSEAL_DATABASE", &url), ("PGSEAL_CATALOG_LEASE", "1")];
         let proxy = Proxy::start_with(cluster.address(), POLICY, &environment);
@@ -340,7 +349,8 @@ impl Busy {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
         command.args(arguments).current_dir(self.proxy.folder());
         command.env("PGSEAL_KEYRING", "keyring/keyring.toml").env("PGSEAL_POLICY", "policy.toml");
-        command.env("PGSEAL_DATABASE", self.cluster.url(&self.database)).env("PGSEAL_CATALOG_LEASE", "1");
+        command.env("PGSEAL_DATABASE", url_of("owner", &self.cluster, &self.database));
+        command.env("PGSEAL_CATALOG_LEASE", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -16,7 +16,7 @@ use super::{CheckArgs, Exit, Format, KeyringArg, block_on};
 use crate::catalog::{self, Catalog, ColumnName, Finding, Grade, Relation, RelationKind};
 use crate::datum::{Base, Type};
 use crate::keyring::{self, KeyringError, Keys};
-use crate::policy::{Place, Policy, PolicyError};
+use crate::policy::{ColumnState, Place, Policy, PolicyError};
 use crate::sql::normalized::shape;
 use crate::sql::{Consequence, Schema, SchemaProblem};
 use queries::{Texts, Way};
@@ -220,15 +220,18 @@ async fn unsealed(policy: &Policy, catalog: &Catalog, database: &Database) -> Ve
             continue;
         }
         for (column, of_policy) in &table.columns {
-            let Some(is_sealed) = is_sealed(relation, column) else { continue };
+            let Some((is_sealed, way_out)) = is_sealed(relation, column) else { continue };
+            if of_policy.state == ColumnState::Migrating {
+                // That is what it says.
+                continue;
+            }
             let name = relation.name.column(column);
             let (grade, message) = match database.any(&name, &format!("NOT ({is_sealed})")).await {
                 Ok(false) => continue,
                 Ok(true) => (
                     Grade::Problem,
                     format!(
-                        "column {name} holds values that are not encrypted: reading them fails; columns that hold \
-                         plaintext cannot be taken over in this version yet"
+                        "column {name} holds values that are not encrypted: reading them fails; {way_out}"
                     ),
                 ),
                 Err(error) => (
@@ -242,13 +245,20 @@ async fn unsealed(policy: &Policy, catalog: &Catalog, database: &Database) -> Ve
     findings
 }
 
-/// SQL that tells whether `v`, a value of the column, is an envelope; `None` if the column can hold none.
-fn is_sealed(relation: &Relation, column: &str) -> Option<&'static str> {
+/// SQL that tells whether `v`, a value of the column, is an envelope, and what to do where it is none; `None` if the
+/// column can hold none.
+fn is_sealed(relation: &Relation, column: &str) -> Option<(&'static str, &'static str)> {
     let attribute = relation.columns.iter().find(|attribute| attribute.name == column)?;
     match Type::from_oid(attribute.type_oid, attribute.modifier)?.base {
-        Base::Bytea => Some("pg_catalog.substring(v, 1, 2) IN ('\\xe510', '\\xe511', '\\xe512')"),
+        Base::Bytea => Some((
+            "pg_catalog.substring(v, 1, 2) IN ('\\xe510', '\\xe511', '\\xe512')",
+            "write them into a new column through the proxy",
+        )),
         // The magic byte and the version in base64url.
-        Base::Text | Base::Varchar => Some("pg_catalog.left(v, 7) = 'pgs1.5R'"),
+        Base::Text | Base::Varchar => Some((
+            "pg_catalog.left(v, 7) = 'pgs1.5R'",
+            "give the column state = \"migrating\", and run pgseal encrypt (docs/lifecycle.md)",
+        )),
         _ => None,
     }
 }

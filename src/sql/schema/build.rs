@@ -582,7 +582,8 @@ fn storage(name: &str, column: &policy::Column, attribute: &Attribute) -> Result
         TEXT | VARCHAR => Storage::Text,
         _ => {
             return Err(format!(
-                "column {name} is neither bytea nor text in the database, so it cannot hold encrypted values"
+                "column {name} is neither bytea nor text in the database, so it cannot hold encrypted values: with \
+                 state = \"migrating\" in the policy, pgseal encrypt changes its type"
             ));
         }
     };
