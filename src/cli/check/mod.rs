@@ -157,7 +157,7 @@ async fn texts_in_plaintext(policy: &Policy, catalog: &Catalog, database: &Datab
     for relation in &catalog.relations {
         for column in policy.tables.get(&relation.name).iter().flat_map(|table| table.columns.keys()) {
             let name = relation.name.column(column);
-            if let Some(is_sealed) = is_sealed(relation, column)
+            if let Some((is_sealed, _)) = is_sealed(relation, column)
                 && database.any(&name, &format!("NOT ({is_sealed})")).await.unwrap_or(false)
             {
                 found.insert(name);
