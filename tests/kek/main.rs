@@ -217,7 +217,9 @@ fn a_proxy_goes_on_while_its_provider_is_down_and_takes_the_keyring_when_it_is_b
     let vault = Vault::start(&authority.server("vault"));
     let (url, ca) = (vault.url(), authority.file().display().to_string());
     let environment = [("VAULT_ADDR", url.as_str()), ("VAULT_TOKEN", TOKEN), ("VAULT_CACERT", ca.as_str())];
-    let proxy = Proxy::start_with(cluster.address(), POLICY, &environment);
+    let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let with_admin = [&environment[..], &[("PGSEAL_ADMIN", admin.as_str())]].concat();
+    let proxy = Proxy::start_with(cluster.address(), POLICY, &with_admin);
     let keys = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
         command.arg("keys").args(arguments).current_dir(proxy.folder()).envs(environment);
@@ -259,6 +261,17 @@ fn a_proxy_goes_on_while_its_provider_is_down_and_takes_the_keyring_when_it_is_b
     vault.be_slow(false);
     wait_until("the keyring is taken", || logged("keyring and certificates were read again") > read);
     assert_eq!(client.value("SELECT note FROM users WHERE id = 1").as_deref(), Some("one"));
+    // What was asked, and how that went.
+    let told = metrics(&admin);
+    let value = |name: &str| -> f64 {
+        let found = told.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        found.unwrap_or_else(|| panic!("no {name} in {told}"))
+    };
+    assert!(value("pgseal_kek_calls_total{provider=\"file\",outcome=\"done\"}") >= 1.0);
+    assert!(value("pgseal_kek_calls_total{provider=\"vault-transit\",outcome=\"done\"}") >= 2.0);
+    let failed = value("pgseal_kek_calls_total{provider=\"vault-transit\",outcome=\"failed\"}");
+    assert!(failed >= 1.0);
+    assert!(value("pgseal_kek_call_seconds_sum{provider=\"vault-transit\"}") >= 5.0 * failed);
 }
 
 #[test]
@@ -375,4 +388,14 @@ fn keys_live_in_a_pkcs11_module() {
         &by_variables[..1],
         &["PGSEAL_PKCS11_MODULE is not set"],
     );
+}
+
+/// What a proxy's admin address answers.
+fn metrics(address: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    socket.write_all(format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    text
 }

@@ -17,11 +17,17 @@ use crate::jobs::{JobError, doing};
 const MARGIN: Duration = Duration::from_millis(500);
 /// Pause between two looks at the server's sessions.
 const LOOK: Duration = Duration::from_millis(20);
+/// People are told of a wait that is as long.
+const LONG: Duration = Duration::from_secs(5);
 /// After so long, people are told what is waited for, and as often again.
 const WORDS: Duration = Duration::from_secs(10);
 
 /// Waits until statements that are sent go by what was announced before.
 pub(super) async fn lease(lease: Duration) {
+    if lease >= LONG {
+        let seconds = lease.as_secs();
+        tracing::info!(seconds, "waits for one catalog lease, until every proxy goes by what was announced");
+    }
     sleep(lease + MARGIN).await;
 }
 
