@@ -36,7 +36,8 @@ def main():
         without = stack.enter_context(e2e.pgseal_serve(folder, server, e2e.POLICY))
         log = folder / "audit.jsonl"
         command = [e2e.TARGET / "pgseal", "serve", "--listen", "{listen}", "--upstream", f"127.0.0.1:{server}",
-                   "--policy", folder / "policy.toml", "--keyring", folder / "keyring/keyring.toml", "--audit", log]
+                   "--policy", folder / "policy.toml", "--keyring", folder / "keyring/keyring.toml", "--audit", log,
+                   "--workers", "1"]
         audited = stack.enter_context(e2e.proxy(folder, command))
         e2e.fill_sealed(without[0])
         print(f"{options.rounds} rounds of {options.seconds} s; medians.\n")
