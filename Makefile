@@ -67,7 +67,7 @@ deb: build
 	target/release/pgseal completions bash > target/package/pgseal.bash
 	target/release/pgseal completions zsh > target/package/_pgseal
 	target/release/pgseal completions fish > target/package/pgseal.fish
-	$(CARGO) deb --no-build
+	$(CARGO) deb --no-build --strip
 
 packages:
 	@scripts/setup.sh server packaging

@@ -222,3 +222,19 @@ fn it_says_that_it_can_be_written_again_before_anybody_asks_for_values() {
     assert_eq!(kinds, ["start", "resumed", "stop"]);
     assert_eq!(found(&[settings.path]), []);
 }
+
+#[test]
+fn a_file_that_was_emptied_by_somebody_else_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&folder);
+    let audit = open(&settings);
+    audit.write(&[record(1)]).unwrap();
+    fs::OpenOptions::new().write(true).open(&settings.path).unwrap().set_len(0).unwrap();
+    audit.write(&[record(2)]).unwrap();
+    audit.sync();
+    audit.write(&[record(3)]).unwrap();
+    audit.close();
+    drop(audit);
+    let report = verify(&[settings.path], &keys(), None).unwrap();
+    assert!(report.findings.iter().any(|finding| finding.found.is_problem()), "{:?}", report.findings);
+}

@@ -36,6 +36,8 @@ pub(super) struct Writer {
     /// What the ordinary log was told last.
     told: u64,
     unsynced: bool,
+    /// The file may end in a part of a record.
+    unsure: bool,
     failing: bool,
     lost: u64,
 }
@@ -67,6 +69,7 @@ impl Writer {
             last: tail.last,
             told: 0,
             unsynced: false,
+            unsure: false,
             failing: false,
             lost: 0,
         };
@@ -141,6 +144,9 @@ impl Writer {
 
     /// The file, if there is something of it that may not be on disk.
     pub(super) fn unsynced(&mut self) -> Option<io::Result<File>> {
+        if self.unsynced {
+            self.unsure = self.straighten().is_err();
+        }
         std::mem::take(&mut self.unsynced).then(|| self.file.try_clone())
     }
 
@@ -194,6 +200,7 @@ impl Writer {
                     tracing::error!(%error, "the audit log may not be on disk");
                 }
                 (self.file, self.length, self.first) = (file, 0, self.last.0 + 1);
+                self.unsure = false;
                 if let Err(error) = self.begin("continued", 0) {
                     tracing::error!(%error, "the audit log cannot be written");
                     self.failing = true;
@@ -234,17 +241,27 @@ impl Writer {
 
     /// Writes lines, whole or not at all.
     fn put(&mut self, lines: &[u8], last: (u64, Code)) -> io::Result<()> {
-        if self.file.metadata()?.len() != self.length {
-            // A part of an earlier attempt, or somebody else's hand, which the numbers will tell.
-            self.file.set_len(self.length)?;
+        if self.unsure {
+            self.straighten()?;
         }
         if let Err(error) = self.file.write_all(lines) {
-            let _ = self.file.set_len(self.length);
+            self.unsure = self.file.set_len(self.length).is_err();
             return Err(error);
         }
         self.length += u64::try_from(lines.len()).unwrap_or_default();
         self.last = last;
         self.unsynced = true;
+        Ok(())
+    }
+
+    /// Takes away a part of an earlier attempt. Where somebody else has been at the file, that is what the numbers will
+    /// tell. Not for each record: to ask for a file's length makes the next write dear, as the system then has to give it
+    /// a time of its own.
+    fn straighten(&mut self) -> io::Result<()> {
+        if self.file.metadata()?.len() != self.length {
+            self.file.set_len(self.length)?;
+        }
+        self.unsure = false;
         Ok(())
     }
 }
