@@ -45,6 +45,8 @@ CREATE TABLE visits (email bytea, other bytea, n int, by bytea);
 CREATE INDEX ON visits (email);
 CREATE TABLE words (id serial PRIMARY KEY, word text);
 CREATE VIEW known AS SELECT p.id, p.email, l.at FROM people p LEFT JOIN logins l ON l.email = p.email;
+CREATE VIEW seen AS SELECT id, n FROM people WHERE email IN (SELECT email FROM visits);
+CREATE VIEW seen_again AS SELECT id, n FROM seen;
 ";
 
 fn fill(client: &mut RawClient) {
@@ -220,6 +222,14 @@ fn a_row_that_moves_while_a_statement_waits_for_it_is_found() {
         (
             "p105@x",
             "UPDATE people SET n = 1 WHERE id = (SELECT p.id FROM people p WHERE p.email = 'p105@x' FOR UPDATE)",
+        ),
+        ("p106@x", "SELECT n FROM seen WHERE id = 106 FOR NO KEY UPDATE"),
+        ("p107@x", "SELECT n FROM seen_again WHERE id = 107 FOR UPDATE"),
+        ("p108@x", "UPDATE people p SET email = v.e, n = 5 FROM (VALUES ('p108@x')) v (e) WHERE p.email = v.e"),
+        (
+            "p109@x",
+            "MERGE INTO people p USING (VALUES ('p109@x', 9000)) v (e, id) ON p.email = v.e
+             WHEN MATCHED THEN UPDATE SET n = p.n + 1 WHEN NOT MATCHED THEN INSERT (id, email) VALUES (v.id, v.e)",
         ),
     ];
     for (value, statement) in statements {

@@ -304,6 +304,7 @@ impl<'a> Analyzer<'a> {
         };
         self.looked_up |= relation.oid >= FIRST_OWN_OID;
         self.announced.extend(relation.changes.iter().copied());
+        self.inference.joined.extend(relation.joined.iter().cloned());
         if relation.is_protected {
             self.protected.get_or_insert_with(|| relation.name.to_string());
             if let Some(why) = &relation.blocked {

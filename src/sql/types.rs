@@ -73,6 +73,8 @@ struct Cell {
     mismatched: bool,
     /// It was compared with something else that was not known.
     compared: bool,
+    /// It was compared with an encrypted column.
+    sought: bool,
     /// The parameter that it stands for.
     parameter: Option<usize>,
 }
@@ -164,6 +166,11 @@ impl Inference {
         self.cells.get(self.root(var)).is_some_and(|cell| cell.compared)
     }
 
+    /// Whether an encrypted column is compared with it.
+    pub(super) fn is_sought(&self, var: Var) -> bool {
+        self.cells.get(self.root(var)).is_some_and(|cell| cell.sought)
+    }
+
     /// Binds a variable that is not known yet, with what is known of how another one is used.
     pub(super) fn adopt(&mut self, var: Var, like: Var, ty: Ty) {
         let (root, like) = (self.root(var), self.root(like));
@@ -208,6 +215,17 @@ impl Inference {
                 {
                     cell.beside_column = true;
                     cell.leads_column |= leads;
+                }
+            }
+        }
+        if matches!(how, Meeting::Equality | Meeting::Order) {
+            for (side, other) in [(left, right), (right, left)] {
+                if let Ty::Var(var) = side
+                    && self.is_sealed(other)
+                    && let root = self.root(*var)
+                    && let Some(cell) = self.cells.get_mut(root)
+                {
+                    cell.sought = true;
                 }
             }
         }

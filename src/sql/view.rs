@@ -2,6 +2,8 @@
 //!
 //! It cannot be edited, so a constant in it that would have to be sealed is a constant that compares wrongly.
 
+use std::sync::Arc;
+
 use sqlparser::ast::{SetExpr, Statement};
 
 use super::analysis::Analyzer;
@@ -10,24 +12,33 @@ use super::lex;
 use super::schema::{Relation, Schema};
 use super::scope::{Columns, Ctes, Env, From, Scope};
 use super::{OutputValue, Replacement};
+use crate::catalog::Class;
 
-/// What the columns of a view hold, or why that cannot be told.
-pub(super) fn outputs(definition: &str, schema: &Schema) -> Result<Vec<OutputValue>, String> {
+/// What the columns of a view hold and the classes of columns that it joins while their values are moved, or why that
+/// cannot be told.
+pub(super) fn outputs(
+    definition: &str,
+    schema: &Schema,
+) -> Result<(Vec<OutputValue>, Vec<Arc<Class>>), String> {
     let columns = typed(definition, schema, |analyzer, statement| {
         let Statement::Query(query) = statement else { return None };
         Some(analyzer.query(query, &Env::default()))
     })?;
-    if columns.complete { Ok(columns.values) } else { Err("its columns are not known".to_owned()) }
+    if columns.complete {
+        Ok((columns.values, columns.joined))
+    } else {
+        Err("its columns are not known".to_owned())
+    }
 }
 
 /// Whether an expression over a table's columns means the same over ciphertext; else why not. `is_stored` asks
-/// for its value not to be encrypted.
+/// for its value not to be encrypted. Gives the classes of columns that it joins while their values are moved.
 pub(super) fn expression(
     expression: &str,
     table: &Relation,
     schema: &Schema,
     is_stored: bool,
-) -> Result<(), String> {
+) -> Result<Vec<Arc<Class>>, String> {
     let text = format!("SELECT {expression}");
     let columns = typed(&text, schema, |analyzer, statement| {
         let Statement::Query(query) = statement else { return None };
@@ -46,12 +57,13 @@ pub(super) fn expression(
     if is_stored && columns.values.iter().any(|value| !matches!(value, OutputValue::Plain)) {
         return Err("an encrypted value would be stored in a column that is not encrypted".to_owned());
     }
-    Ok(())
+    Ok(columns.joined)
 }
 
 struct Typed {
     values: Vec<OutputValue>,
     complete: bool,
+    joined: Vec<Arc<Class>>,
 }
 
 fn typed(
@@ -82,5 +94,6 @@ fn typed(
     }
     let values: Option<Vec<_>> =
         columns.list.iter().map(|column| output_value(&analyzer.inference.resolve(&column.ty))).collect();
-    Ok(Typed { values: values.ok_or_else(not_understood)?, complete: columns.complete })
+    let (values, complete) = (values.ok_or_else(not_understood)?, columns.complete);
+    Ok(Typed { values, complete, joined: analyzer.inference.joined })
 }

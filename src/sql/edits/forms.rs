@@ -78,8 +78,9 @@ impl Analyzer<'_> {
             return changes.collect();
         }
         let is_looked_up = |constant: &&Constant| {
-            let is_stored = matches!(constant.ty, Ty::Var(var)
-                if self.inference.is_stored(var) && !self.inference.is_beside_column(var));
+            // `UPDATE ... SET email = v.e FROM (VALUES ('x')) v (e) WHERE email = v.e` does both.
+            let is_stored = matches!(constant.ty, Ty::Var(var) if self.inference.is_stored(var)
+                && !self.inference.is_beside_column(var) && !self.inference.is_sought(var));
             constant.kind != ConstantKind::Null && constant.place == Place::Alone && !is_stored
         };
         let looked_up = self.constants.iter().filter(is_looked_up);

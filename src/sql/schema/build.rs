@@ -137,6 +137,7 @@ impl Builder<'_> {
                 checks: checks.map(|check| check.name.clone()).collect(),
                 is_protected: false,
                 changes: Vec::new(),
+                joined: Vec::new(),
                 blocked: None,
                 writes_blocked: None,
             };
@@ -468,17 +469,18 @@ impl Builder<'_> {
             Some(definition) => view::outputs(definition, &self.schema),
             None => Err("its query could not be read".to_owned()),
         };
-        let typed = typed.and_then(|outputs| {
+        let typed = typed.and_then(|(outputs, joined)| {
             if outputs.len() == relation.columns.len() {
-                Ok(outputs)
+                Ok((outputs, joined))
             } else {
                 Err("its query gives another number of columns".to_owned())
             }
         });
         match typed {
-            Ok(outputs) => {
+            Ok((outputs, joined)) => {
                 if let Some(relation) = self.relation_mut(&relation.name) {
                     relation.blocked = None;
+                    relation.joined = joined;
                     for (column, output) in relation.columns.iter_mut().zip(outputs) {
                         column.value = output;
                     }
@@ -501,6 +503,14 @@ impl Builder<'_> {
             if table.is_protected
                 && !matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView)
             {
+                let policies = relation.dependents.iter().filter(|one| one.kind == DependentKind::Policy);
+                let expressions = policies.filter_map(|policy| policy.expression.as_deref());
+                let joined = expressions
+                    .filter_map(|expression| view::expression(expression, &table, &self.schema, false).ok());
+                let joined: Vec<_> = joined.flatten().collect();
+                if let Some(relation) = self.relation_mut(&relation.name) {
+                    relation.joined = joined;
+                }
                 let acknowledged = self.before_triggers_acknowledged(relation);
                 for (column, consequence, message) in
                     dependents::judge(&self.schema, &table, relation, acknowledged)

@@ -96,6 +96,8 @@ pub(super) struct Relation {
     pub(super) is_protected: bool,
     /// Announced changes of its columns' types, or of those that it reaches.
     pub(super) changes: Vec<Change>,
+    /// The classes of columns that its query or its row security joins while their values are moved.
+    pub(super) joined: Vec<Arc<Class>>,
     /// Why no statement may name it.
     pub(super) blocked: Option<Arc<str>>,
     /// Why no statement may write to it.

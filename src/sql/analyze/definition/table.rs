@@ -114,6 +114,7 @@ impl Definer<'_> {
             checks: Vec::new(),
             is_protected: self.schema.planned(&name).is_some(),
             changes: Vec::new(),
+            joined: Vec::new(),
             blocked: None,
             writes_blocked: None,
             name,
