@@ -203,13 +203,7 @@ fn a_row_that_moves_while_a_statement_waits_for_it_is_found() {
     let mut direct = site.direct();
     let rotate = ["rotate", "people.email", "--batch", "1", "--rows-per-second", "2"];
     let mut job = site.command(&rotate).spawn().unwrap();
-    let number = || "SELECT number::text FROM pgseal.pin WHERE context = 'public.people.email'";
-    let number = direct.value(number()).unwrap();
-    let start = Instant::now();
-    while direct.query(&format!("SELECT 1 FROM pgseal.map_{number}")).iter().all(|frame| frame.tag != b'D') {
-        assert!(start.elapsed() < Duration::from_secs(30), "the job does not begin");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let number = moves(&mut direct);
     job.kill().unwrap();
     job.wait().unwrap();
 
@@ -261,6 +255,192 @@ fn a_row_that_moves_while_a_statement_waits_for_it_is_found() {
     }
     site.done(&["rotate", "default"]);
     site.done(&["verify"]);
+}
+
+/// Waits until the first values of the emails' context have moved, and gives the number of their pin.
+fn moves(direct: &mut RawClient) -> String {
+    let number = "SELECT number::text FROM pgseal.pin WHERE context = 'public.people.email'";
+    let number = direct.value(number).unwrap();
+    let start = Instant::now();
+    while direct.query(&format!("SELECT 1 FROM pgseal.map_{number}")).iter().all(|frame| frame.tag != b'D') {
+        assert!(start.elapsed() < Duration::from_secs(30), "the job does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    number
+}
+
+/// Statements through the proxy, whose sessions share what one of them has read of the catalog.
+fn busy_for(site: &Site, time: Duration) {
+    let (mut client, start) = (site.through(), Instant::now());
+    while start.elapsed() < time {
+        client.run("SELECT id FROM people WHERE email = 'p8@x'");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const PHASE: &str = "SELECT phase FROM pgseal.pin WHERE context = 'public.people.email'";
+const FIND: &str = "SELECT id FROM people WHERE email = 'p7@x'";
+
+#[test]
+fn a_snapshot_from_within_a_move_is_read_as_before_when_the_move_has_ended() {
+    let site = Site::start(1, POLICY, SCHEMA);
+    fill(&mut site.through());
+    site.promote();
+    let mut direct = site.direct();
+    let rotate = ["rotate", "people.email", "--batch", "5", "--rows-per-second", "400"];
+    let mut job = site.command(&rotate).spawn().unwrap();
+    moves(&mut direct);
+    let mut reader = site.through();
+    // So it need not read the catalog itself, which in its transaction would be as of its snapshot.
+    busy_for(&site, Duration::from_millis(200));
+    reader.run("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
+    let emails = reader.rows("SELECT id, email FROM people ORDER BY id");
+    let start = Instant::now();
+    while direct.value(PHASE).as_deref() != Some("new") {
+        assert!(start.elapsed() < Duration::from_secs(60), "the move does not end");
+        busy_for(&site, Duration::from_millis(100));
+    }
+    busy_for(&site, Duration::from_secs(4));
+    for n in [3, 7, 90, 250] {
+        let found = reader.rows(&format!("SELECT id FROM people WHERE email = 'p{n}@x'"));
+        assert_eq!(found, [[Some(n.to_string())]], "{n}");
+        let named = reader.rows(&format!("SELECT count(*) FROM people p JOIN (VALUES ('p{n}@x')) v (e) ON p.email = v.e"));
+        assert_eq!(named, [[Some("1".to_owned())]], "{n}");
+    }
+    assert_eq!(reader.rows("SELECT id, email FROM people ORDER BY id"), emails);
+    assert!(job.try_wait().unwrap().is_none(), "it waits for those who see what was before");
+    reader.run("COMMIT");
+    let (code, text) = wait(job);
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(site.through().rows(FIND).len(), 1);
+}
+
+#[test]
+fn a_cursor_that_locks_rows_and_was_opened_before_a_move_finds_them() {
+    let site = Site::start(1, POLICY, SCHEMA);
+    fill(&mut site.through());
+    site.promote();
+    let mut reader = site.through();
+    reader.run(&format!("BEGIN; DECLARE c CURSOR FOR {FIND} FOR UPDATE"));
+    let rotate = ["rotate", "people.email", "--batch", "50"];
+    let job = site.command(&rotate).spawn().unwrap();
+    busy_for(&site, Duration::from_secs(5));
+    assert_eq!(reader.rows("FETCH c"), [[Some("7".to_owned())]]);
+    reader.run("COMMIT");
+    let (code, text) = wait(job);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_row_that_a_trigger_keeps_as_it_is_keeps_a_move_from_ending() {
+    for (at, body) in ["RETURN NULL;", "NEW.email := OLD.email; RETURN NEW;"].into_iter().enumerate() {
+        let site = Site::start(1, POLICY, SCHEMA);
+        let mut client = site.through();
+        fill(&mut client);
+        site.promote();
+        let mut direct = site.direct();
+        direct.run(&format!(
+            "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;
+             CREATE TRIGGER guard BEFORE UPDATE ON people FOR EACH ROW WHEN (OLD.id = 110) EXECUTE FUNCTION guard()"
+        ));
+        let (code, text) = wait(site.command(&["rotate", "people.email"]).spawn().unwrap());
+        assert!(code == 1 && text.contains("trigger"), "{at}: {text}");
+        let joined = "SELECT p.id FROM people p JOIN visits v ON v.email = p.email WHERE p.id = 110";
+        assert_eq!(client.rows(joined).len(), 1, "{at}");
+        direct.run("DROP TRIGGER guard ON people");
+        site.done(&["rotate", "people.email"]);
+        assert_eq!(client.rows(joined).len(), 1, "{at}");
+        site.done(&["verify"]);
+    }
+}
+
+#[test]
+fn a_child_that_comes_while_values_move_has_them_moved_too() {
+    let site = Site::start(1, POLICY, SCHEMA);
+    let mut client = site.through();
+    fill(&mut client);
+    site.promote();
+    let mut direct = site.direct();
+    let job = site.command(&["rotate", "people.email", "--batch", "5", "--rows-per-second", "400"]).spawn().unwrap();
+    moves(&mut direct);
+    // Past the proxies, by somebody who makes partitions every night.
+    direct.run("CREATE TABLE a_visits () INHERITS (visits)");
+    busy_for(&site, Duration::from_millis(1800));
+    client.run("INSERT INTO a_visits (email, n) VALUES ('only here', 1), ('p7@x', 2)");
+    let (code, text) = wait(job);
+    if code != 0 {
+        assert!(text.contains("again"), "{text}");
+        site.done(&["rotate", "people.email"]);
+    }
+    for (value, count) in [("only here", 1), ("p7@x", 3)] {
+        let found = client.rows(&format!("SELECT 1 FROM visits WHERE email = '{value}'"));
+        assert_eq!(found.len(), count, "{value}");
+    }
+    let left = direct.value(
+        "SELECT count(*)::text FROM pg_proc WHERE pronamespace = 'pgseal'::regnamespace
+           OR oid IN (SELECT tgfoid FROM pg_trigger WHERE tgname LIKE '~~pgseal%')",
+    );
+    assert_eq!(left.as_deref(), Some("0"), "functions and triggers are gone");
+    site.done(&["rotate", "default"]);
+    site.done(&["keys", "archive", "default@1"]);
+}
+
+#[test]
+fn a_move_goes_on_where_functions_are_nobodys_by_default() {
+    let site = Site::start(1, POLICY, SCHEMA);
+    fill(&mut site.through());
+    site.promote();
+    let mut direct = site.direct();
+    direct.run(
+        "CREATE ROLE app LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO app;
+         ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+         ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC",
+    );
+    let rotate = ["rotate", "people.email", "--batch", "5", "--rows-per-second", "300"];
+    let job = site.command(&rotate).spawn().unwrap();
+    moves(&mut direct);
+    let mut app = RawClient::connect(site.proxies[0].address(), "app", &site.database);
+    let update = "UPDATE people SET email = 'p7@x' WHERE email = ANY('{p7@x}')";
+    assert!(app.run(update).iter().any(|frame| frame.tag == b'C' && frame.command() == "UPDATE 1"));
+    assert_eq!(app.rows("SELECT p.id FROM people p JOIN (VALUES ('p7@x')) v (e) ON p.email = v.e").len(), 1);
+    let (code, text) = wait(job);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn values_that_are_too_long_for_an_index_move_too() {
+    let site = Site::start(1, POLICY, SCHEMA);
+    let mut client = site.through();
+    fill(&mut client);
+    let long: String = (0..9000_u32).map(|n| char::from(b'a' + (n * n % 26) as u8)).collect();
+    client.run(&format!("INSERT INTO visits (by, n) VALUES ('{long}', 1)"));
+    site.promote();
+    site.done(&["rotate", "people.email"]);
+    assert_eq!(client.rows(&format!("SELECT n FROM visits WHERE by = '{long}'")).len(), 1);
+}
+
+#[test]
+fn a_promotion_leaves_a_context_alone_that_a_job_is_at() {
+    let site = Site::start(1, POLICY, SCHEMA);
+    fill(&mut site.through());
+    site.promote();
+    site.done(&["rotate", "default"]);
+    let mut direct = site.direct();
+    direct.run("SELECT pg_advisory_lock(hashtextextended('pgseal.job public.people.email', 0))");
+    let before = direct.value("SELECT string_agg(number::text, ' ' ORDER BY number) FROM pgseal.pin");
+    site.done(&["keys", "add", "default"]);
+    let start = Instant::now();
+    loop {
+        let (code, text) = shown(&site.command(&["keys", "promote", "default@3"]).output().unwrap());
+        assert_eq!(code, 1, "{text}");
+        if text.contains("another job works on column") {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "{text}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let after = direct.value("SELECT string_agg(number::text, ' ' ORDER BY number) FROM pgseal.pin");
+    assert_eq!(after, before);
 }
 
 /// Both forms of a value of the context that is being moved, as EXPLAIN shows them.

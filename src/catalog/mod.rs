@@ -64,7 +64,7 @@ impl Class {
 
     /// The pin of a context whose values are being moved from one form to another.
     pub fn moving(&self) -> Option<&Arc<Pin>> {
-        self.pin.as_ref().filter(|pin| pin.phase == Phase::Moving)
+        self.pin.as_ref().filter(|pin| pin.has_both())
     }
 }
 

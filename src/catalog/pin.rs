@@ -51,6 +51,8 @@ pub enum Phase {
     Old,
     /// Each is in one of the two, in all of its rows at once; the map knows which.
     Moving,
+    /// All are in the new form, and new ones are stored in it. Transactions may be open whose snapshot is older.
+    Ending,
     /// All are in the new form.
     New,
 }
@@ -77,6 +79,7 @@ impl Phase {
         match self {
             Self::Old => "old",
             Self::Moving => "moving",
+            Self::Ending => "ending",
             Self::New => "new",
         }
     }
@@ -103,7 +106,7 @@ impl Pin {
     pub fn stores(&self) -> Form {
         match self.phase {
             Phase::Old | Phase::Moving => self.old,
-            Phase::New => self.new,
+            Phase::Ending | Phase::New => self.new,
         }
     }
 
@@ -116,9 +119,18 @@ impl Pin {
         }
     }
 
-    /// Whether rows may hold plaintext.
+    /// Whether a constant is compared in both forms: there are snapshots in which rows have one or the other.
+    pub fn has_both(&self) -> bool {
+        match self.phase {
+            Phase::Moving | Phase::Ending => true,
+            Phase::Old | Phase::New => false,
+        }
+    }
+
+    /// Whether rows may hold plaintext, or constants be sent in it.
     pub fn has_plaintext(&self) -> bool {
-        self.stores() == Form::Plaintext || self.phase == Phase::Moving && self.new == Form::Plaintext
+        let has = |form: Form| form == Form::Plaintext;
+        has(self.stores()) || self.has_both() && (has(self.old) || has(self.new))
     }
 
     /// The pin that a map's name and comment tell; `None` if they tell none.
@@ -175,9 +187,11 @@ mod tests {
         let cases = [
             (Form::Plaintext, sealed, Phase::Old, Form::Plaintext, true),
             (Form::Plaintext, sealed, Phase::Moving, Form::Plaintext, true),
+            (Form::Plaintext, sealed, Phase::Ending, sealed, true),
             (Form::Plaintext, sealed, Phase::New, sealed, false),
             (sealed, Form::Plaintext, Phase::Old, sealed, false),
             (sealed, Form::Plaintext, Phase::Moving, sealed, true),
+            (sealed, Form::Plaintext, Phase::Ending, Form::Plaintext, true),
             (sealed, Form::Plaintext, Phase::New, Form::Plaintext, true),
         ];
         for (old, new, phase, stored, has_plaintext) in cases {

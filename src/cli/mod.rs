@@ -352,7 +352,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             | JobError::Mixed(_)
             | JobError::Hindered(..)
             | JobError::Unchangeable(..)
-            | JobError::Unopened { .. },
+            | JobError::Unopened { .. }
+            | JobError::Kept(_)
+            | JobError::Joined { .. },
         ) => return Exit::Problems,
         Some(
             JobError::Database { .. } | JobError::Removed | JobError::Unreached { .. } | JobError::Worker,

@@ -188,6 +188,22 @@ pub enum JobError {
         /// How many.
         failed: u64,
     },
+    /// A trigger of the application's undoes what a move does.
+    #[error(
+        "a trigger keeps rows of context {0} as they are, so that equal values would differ: disable it for the time, and \
+         run the same command again"
+    )]
+    Kept(String),
+    /// A partition or child has come since the command has read the catalog.
+    #[error(
+        "table {table} has come under a table of context {context} since this command began: run the same command again"
+    )]
+    Joined {
+        /// The context.
+        context: String,
+        /// The table.
+        table: String,
+    },
     /// Something stands in the way of a change of types.
     #[error("the types of columns of {0} cannot be changed:{1}")]
     Unchangeable(crate::policy::RelationName, String),

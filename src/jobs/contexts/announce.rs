@@ -19,6 +19,8 @@ const MARGIN: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(20);
 /// People are told of a wait that is as long.
 const LONG: Duration = Duration::from_secs(5);
+/// Pause between two looks whether transactions have ended.
+const LOOK_AT_TRANSACTIONS: Duration = Duration::from_millis(50);
 /// After so long, people are told what is waited for, and as often again.
 const WORDS: Duration = Duration::from_secs(10);
 
@@ -60,6 +62,42 @@ pub(in crate::jobs) async fn heard(client: &Client, lease: Duration) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Waits until the transactions that are under way have ended: they may have read the catalog as it was. Every role is
+/// told of them.
+pub(in crate::jobs) async fn older_gone(client: &Client) -> Result<(), JobError> {
+    let mut left: Option<BTreeSet<String>> = None;
+    let mut told = tokio::time::Instant::now();
+    loop {
+        let rows = client
+            .query(
+                "SELECT DISTINCT l.virtualtransaction FROM pg_catalog.pg_locks l
+                 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+                 WHERE l.locktype = 'virtualxid' AND l.granted AND a.usesysid IS NOT NULL
+                   AND a.datname = pg_catalog.current_database() AND l.pid <> pg_catalog.pg_backend_pid()",
+                &[],
+            )
+            .await
+            .map_err(doing("does not show its transactions"))?;
+        let now: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+        let still = match left.take() {
+            Some(before) => before.intersection(&now).cloned().collect(),
+            None => now,
+        };
+        if still.is_empty() {
+            return Ok(());
+        }
+        if told.elapsed() > WORDS {
+            told = tokio::time::Instant::now();
+            tracing::warn!(
+                transactions = still.len(),
+                "waits for transactions that began before the announcement"
+            );
+        }
+        left = Some(still);
+        sleep(LOOK_AT_TRANSACTIONS).await;
+    }
 }
 
 struct Sessions {

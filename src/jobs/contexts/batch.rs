@@ -43,6 +43,7 @@ struct Run<'a> {
     record: Record,
     values: Values,
     batch: usize,
+    has_triggers: bool,
     progress: &'a (dyn Fn(Progress<'_>) + Sync),
     pass: u32,
     before: u64,
@@ -80,6 +81,7 @@ pub(super) async fn all(
         record,
         values: Values::new(Vault::new(mover.keys.clone(), os_entropy())),
         batch: usize::try_from(batch).unwrap_or(usize::MAX),
+        has_triggers: preflight::has_triggers(context, mover.catalog),
         progress,
         pass: 0,
         before: begun.done,
@@ -130,7 +132,8 @@ pub(super) async fn rest(
         }
     }
     let (old, new): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    exchange(client, context, pin, &old, &new).await.map_err(doing("refuses the last values"))
+    let moved = exchange(client, context, pin, &old, &new, true).await;
+    moved.map_err(doing("refuses the last values"))?.ok_or_else(|| JobError::Kept(context.context.clone()))
 }
 
 fn unopened(context: &Context, failed: u64, first: String) -> JobError {
@@ -233,7 +236,8 @@ impl Run<'_> {
                 continue;
             }
             match self.transaction(client, bucket, &old, &new).await {
-                Ok(rows) => {
+                Ok(None) => return Err(JobError::Kept(self.context.context.clone())),
+                Ok(Some(rows)) => {
                     tries = 0;
                     self.rows += rows;
                     self.tell();
@@ -264,14 +268,14 @@ impl Run<'_> {
     }
 
     /// One batch. The locks come first: what writers of these values have stored is there by then, and they store none
-    /// before it is over.
+    /// before it is over. `None`: something keeps rows from being changed, and nothing is.
     async fn transaction(
         &self,
         client: &mut Client,
         bucket: u32,
         old: &[Vec<u8>],
         new: &[Vec<u8>],
-    ) -> Result<u64, tokio_postgres::Error> {
+    ) -> Result<Option<u64>, tokio_postgres::Error> {
         let n = self.pin.number;
         let transaction = client.transaction().await?;
         transaction
@@ -283,11 +287,12 @@ impl Run<'_> {
                 lock_key(n, bucket),
             ))
             .await?;
-        let rows = exchange(&transaction, self.context, self.pin, old, new).await?;
+        let moved = exchange(&transaction, self.context, self.pin, old, new, self.has_triggers).await?;
+        let Some(rows) = moved else { return Ok(None) };
         let done = i64::try_from(self.before + self.rows + rows).unwrap_or(i64::MAX);
         self.record.advance(&transaction, done).await?;
         transaction.commit().await?;
-        Ok(rows)
+        Ok(Some(rows))
     }
 
     fn tell(&self) {
@@ -311,14 +316,16 @@ impl Run<'_> {
 }
 
 /// Writes the new forms into the map and into all rows of the context: in one statement, at whose end foreign keys are
-/// looked at, so that both of their sides have moved by then.
+/// looked at, so that both of their sides have moved by then. `None`: rows have kept their old values, as a look says
+/// that is taken if triggers might have seen to it (`has_triggers`).
 async fn exchange(
     client: &impl GenericClient,
     context: &Context,
     pin: &Pin,
     old: &[Vec<u8>],
     new: &[Vec<u8>],
-) -> Result<u64, tokio_postgres::Error> {
+    has_triggers: bool,
+) -> Result<Option<u64>, tokio_postgres::Error> {
     let n = pin.number;
     let ty = sql_type(context.storage);
     let texts = |values: &[Vec<u8>]| -> Vec<String> {
@@ -341,9 +348,11 @@ async fn exchange(
             &parameters,
         )
         .await?;
-    let update = |(index, table): (usize, &crate::jobs::Table)| {
+    let found = |table: &crate::jobs::Table| {
         let columns = table.columns.iter().map(|column| of_t(&column.name));
-        let found = columns.map(|value| format!("{value} = ANY ($1::{ty}[])")).collect::<Vec<_>>();
+        columns.map(|value| format!("{value} = ANY ($1::{ty}[])")).collect::<Vec<_>>().join(" OR ")
+    };
+    let update = |(index, table): (usize, &crate::jobs::Table)| {
         let set = table.columns.iter().map(|column| {
             let value = of_t(&column.name);
             let exact = exactly(context.storage, &value);
@@ -354,7 +363,7 @@ async fn exchange(
             "u{index} AS (UPDATE ONLY {} t SET {} WHERE {} RETURNING 1)",
             table.name,
             set.collect::<Vec<_>>().join(", "),
-            found.join(" OR ")
+            found(table)
         )
     };
     let updates: Vec<_> = context.tables.iter().enumerate().map(update).collect();
@@ -363,5 +372,13 @@ async fn exchange(
     let sql = format!("WITH {} SELECT {} {MARK}", updates.join(", "), counts.join(" + "));
     let [old, _] = parameters;
     let row = client.query_one(&sql, &[old]).await?;
-    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+    if has_triggers {
+        let left = |table: &crate::jobs::Table| format!("EXISTS (SELECT FROM ONLY {} t WHERE {})", table.name, found(table));
+        let left: Vec<_> = context.tables.iter().map(left).collect();
+        let left = client.query_one(&format!("SELECT {} {MARK}", left.join(" OR ")), &[old]).await?;
+        if left.get(0) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default()))
 }

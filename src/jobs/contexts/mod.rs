@@ -18,8 +18,9 @@
 //!
 //! 1. The pin says *moving*, and the objects are there. Proxies compare with both forms of a constant from then on.
 //! 2. When all of them do: values move, batch by batch, walk by walk, until none is left.
-//! 3. Under a lock that waits out writers the pin says *new*; constants have one form again.
-//! 4. When all proxies know: the objects go. The pin stays, for proxies that hold both versions.
+//! 3. Under a lock that waits out writers the pin says *ending*; new values are stored in the new form.
+//! 4. When no transaction is left whose snapshot is older, it says *new*; constants have one form again.
+//! 5. When all proxies know: the objects go. The pin stays, for proxies that hold both versions.
 
 pub(super) mod announce;
 mod batch;
@@ -42,7 +43,7 @@ use super::runner::{Limits, Moved, Progress, settle};
 use super::table::{Column, Table, tables};
 use super::value::Work;
 use super::{JobError, doing, of_t};
-use crate::catalog::{Catalog, Class, Form, Phase, Pin, Storage};
+use crate::catalog::{Catalog, Class, Form, Phase, Pin, RelationKind, Storage};
 use crate::crypto::{KeyId, Mode};
 use crate::datum::Oid;
 use crate::keyring::Keys;
@@ -55,6 +56,8 @@ const BUCKETS: u32 = 256;
 const BATCH_WITHOUT_INDEX: u32 = 10_000;
 /// How long a step that is no batch waits for a lock before it tries again.
 const LOCK_WAIT: Duration = Duration::from_millis(200);
+/// Pauses between two tries at a lock on the tables are up to so many times as long as the first.
+const LONGEST_PAUSE: u32 = 16;
 /// Tries at a lock on the tables before people are told.
 const TRIES_BEFORE_WORDS: u32 = 20;
 
@@ -201,11 +204,7 @@ impl Mover<'_> {
             if let Some(pin) = self.pin(&mut client, context).await? {
                 self.unhindered(context, &pin)?;
             }
-            // A session that is dropped may hold its locks when the next one asks for them.
-            client
-                .batch_execute("SELECT pg_catalog.pg_advisory_unlock_all()")
-                .await
-                .map_err(doing("does not unlock a context"))?;
+            unlock(&client).await?;
         }
         Ok(())
     }
@@ -213,7 +212,7 @@ impl Mover<'_> {
     /// Refuses a move that something stands in the way of.
     fn unhindered(&self, context: &Context, pin: &Pin) -> Result<(), JobError> {
         let hindrances = self.hindrances(context);
-        if pin.phase != Phase::New && !hindrances.is_empty() {
+        if matches!(pin.phase, Phase::Old | Phase::Moving) && !hindrances.is_empty() {
             return Err(JobError::Hindered(context.context.clone(), preflight::list(&hindrances)));
         }
         Ok(())
@@ -222,9 +221,7 @@ impl Mover<'_> {
     /// A connection that keeps other jobs from a context.
     async fn alone(&self, context: &Context) -> Result<Client, JobError> {
         let client = settled(self.database, self.limits.lock_wait).await?;
-        for column in context.columns() {
-            record::lock(&client, &column).await?;
-        }
+        context.lock(&client).await?;
         Ok(client)
     }
 
@@ -264,10 +261,11 @@ impl Mover<'_> {
             Phase::Old => self.begin(&mut client, context, &pin).await?,
             Phase::Moving => {
                 tracing::info!(context = context.context, "goes on with a move that was cut off");
-                announce::heard(&client, self.lease).await?;
+                self.renew(&mut client, context, &pin).await?;
+                self.heard(&client).await?;
                 pin
             }
-            Phase::New => pin,
+            Phase::Ending | Phase::New => pin,
         };
         let pin = match pin.phase {
             Phase::Moving => {
@@ -276,7 +274,15 @@ impl Mover<'_> {
                 moved.rows += rows;
                 pin
             }
-            Phase::Old | Phase::New => pin,
+            Phase::Old | Phase::Ending | Phase::New => pin,
+        };
+        let pin = match pin.phase {
+            // Snapshots from before the end have rows in both forms.
+            Phase::Ending => {
+                announce::older_gone(&client).await?;
+                pins::turn(&client, &pin, Phase::New).await?
+            }
+            Phase::Old | Phase::Moving | Phase::New => pin,
         };
         if has_objects(&client, &pin).await? {
             announce::heard(&client, self.lease).await?;
@@ -337,7 +343,12 @@ impl Mover<'_> {
         if is_of_all && pin.new == aim && pins::work(&pin) == self.work {
             return Ok(Some(pin));
         }
-        if pin.phase == Phase::Moving || pin.phase == Phase::New && has_objects(client, &pin).await? {
+        let is_under_way = match pin.phase {
+            Phase::Old => false,
+            Phase::Moving | Phase::Ending => true,
+            Phase::New => has_objects(client, &pin).await?,
+        };
+        if is_under_way {
             return Err(unfinished(context, &pin));
         }
         if !is_of_all {
@@ -400,22 +411,53 @@ impl Mover<'_> {
 
     /// Makes the objects and announces the move.
     async fn begin(&self, client: &mut Client, context: &Context, pin: &Pin) -> Result<Pin, JobError> {
-        let mut sql = objects::make(context, pin);
+        let mut sql = objects::make(context, pin, self.catalog);
         match self.work {
             Work::Rotate => {}
             Work::Encrypt => preflight::plaintext(client, context).await?,
             Work::Decrypt => sql += &checks::remove(context, self.catalog),
         }
         let (pin, _) = self.locked(client, context, &sql, (pin, Phase::Moving)).await?;
-        announce::heard(client, self.lease).await?;
+        self.heard(client).await?;
         Ok(pin)
+    }
+
+    /// Waits until all statements compare with both forms, those of cursors that lock the rows which they come to too.
+    async fn heard(&self, client: &Client) -> Result<(), JobError> {
+        announce::heard(client, self.lease).await?;
+        announce::older_gone(client).await
+    }
+
+    /// Fits the triggers of a move that was cut off to the tables as they are now: partitions and children may have come,
+    /// and columns have gone.
+    async fn renew(&self, client: &mut Client, context: &Context, pin: &Pin) -> Result<(), JobError> {
+        let rows = client
+            .query(
+                "SELECT tgrelid FROM pg_catalog.pg_trigger WHERE tgname = $1::text",
+                &[&objects::trigger_name(pin)],
+            )
+            .await
+            .map_err(doing("does not show its triggers"))?;
+        let there: BTreeSet<Oid> = rows.iter().map(|row| row.get(0)).collect();
+        let functions: String =
+            context.tables.iter().map(|table| objects::function(table, pin, self.catalog)).collect();
+        let is_missing = |table: &&Table| {
+            let relation = self.catalog.relations.iter().find(|relation| relation.name == table.name);
+            relation.is_some_and(|relation| !there.contains(&relation.oid))
+        };
+        let missing = context.tables.iter().filter(is_missing);
+        let triggers: String = missing.map(|table| objects::trigger(table, pin, self.catalog)).collect();
+        if triggers.is_empty() {
+            return client.batch_execute(&functions).await.map_err(doing("does not renew its functions"));
+        }
+        self.locked(client, context, &(functions + &triggers), (pin, Phase::Moving)).await.map(drop)
     }
 
     /// Moves what is left, and ends the move, while nobody writes.
     async fn end(&self, client: &mut Client, context: &Context, pin: &Pin) -> Result<(Pin, u64), JobError> {
         let number = pin.number;
         let sql = format!("UPDATE pgseal.bucket_{number} SET batches = batches + 1");
-        self.locked(client, context, &sql, (pin, Phase::New)).await
+        self.locked(client, context, &sql, (pin, Phase::Ending)).await
     }
 
     /// Does something to a context in one transaction while nobody writes to its tables, and says its phase, and in how
@@ -428,7 +470,14 @@ impl Mover<'_> {
         (pin, phase): (&Pin, Phase),
     ) -> Result<(Pin, u64), JobError> {
         let refused = || doing("refuses a step of the move");
-        let names: Vec<String> = context.tables.iter().map(|table| table.name.to_string()).collect();
+        // Partitioned tables come first, as they do to writers: who waits there has not looked at the map yet.
+        let is_above = |relation: &&crate::catalog::Relation| {
+            relation.kind == RelationKind::PartitionedTable
+                && !preflight::columns_of(context, relation).is_empty()
+        };
+        let above = self.catalog.relations.iter().filter(is_above).map(|relation| &relation.name);
+        let tables = context.tables.iter().map(|table| &table.name);
+        let names: Vec<String> = above.chain(tables).map(ToString::to_string).collect();
         let lock = format!("LOCK TABLE ONLY {} IN SHARE ROW EXCLUSIVE MODE", names.join(", ONLY "));
         for attempt in 1_u32.. {
             let transaction = client.transaction().await.map_err(refused())?;
@@ -439,13 +488,17 @@ impl Mover<'_> {
                     if attempt.is_multiple_of(TRIES_BEFORE_WORDS) {
                         tracing::warn!(attempt, "writers do not leave the tables");
                     }
-                    tokio::time::sleep(batch::pause()).await;
+                    tokio::time::sleep(pause(attempt)).await;
                     continue;
                 }
                 Err(error) => return Err(refused()(error)),
             }
+            if pin.phase != phase {
+                context.is_whole(&transaction).await?;
+            }
             let mut rows = 0;
-            if (pin.phase, phase) == (Phase::Moving, Phase::New)
+            if pin.phase == Phase::Moving
+                && phase != Phase::Moving
                 && let left = context.left(&transaction, pin.old).await?
                 && left > 0
             {
@@ -454,7 +507,11 @@ impl Mover<'_> {
             }
             match transaction.batch_execute(sql).await {
                 Ok(()) => {}
-                Err(error) if batch::gives_way(&error) => continue,
+                Err(error) if batch::gives_way(&error) => {
+                    drop(transaction);
+                    tokio::time::sleep(pause(attempt)).await;
+                    continue;
+                }
                 Err(error) => return Err(refused()(error)),
             }
             let pin = pins::turn(&transaction, pin, phase).await?;
@@ -508,6 +565,7 @@ pub async fn hold(
     // All of them are looked at before the first is changed.
     let mut changes = Vec::new();
     for context in contexts {
+        context.lock(&client).await?;
         if let Some(column) = context.columns().next().filter(|_| context.is_between()) {
             let why = "is state = \"migrating\" in the policy: bring that to its end first";
             return Err(JobError::Unfit { column, why });
@@ -538,6 +596,7 @@ pub async fn hold(
         let forms = (Form::Sealed(active), Form::Sealed(next));
         pins::set(&mut client, context, forms, *phase).await?;
     }
+    unlock(&client).await?;
     let has_changed = changes.iter().any(|(_, phase)| *phase == Phase::Old);
     if has_changed {
         announce::lease(lease).await;
@@ -561,12 +620,14 @@ pub async fn keep(
     let mut has_changed = false;
     // Of what may be plaintext, the active version says nothing.
     for context in contexts.iter().filter(|context| !context.is_between()) {
+        context.lock(&client).await?;
         if pins::find(&client, context).await?.is_none() {
             let forms = (Form::Sealed(other), Form::Sealed(active));
             pins::set(&mut client, context, forms, Phase::New).await?;
             has_changed = true;
         }
     }
+    unlock(&client).await?;
     if has_changed {
         announce::lease(lease).await;
     }
@@ -605,6 +666,29 @@ impl Context {
     /// Whether its values may be plaintext.
     fn is_between(&self) -> bool {
         self.tables.iter().flat_map(|table| &table.columns).any(|column| column.class.is_between())
+    }
+
+    /// Keeps other jobs from it, and commands that pin it.
+    async fn lock(&self, client: &Client) -> Result<(), JobError> {
+        for column in self.columns() {
+            record::lock(client, &column).await?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to go on where a partition or child has come of which this command knows nothing.
+    async fn is_whole(&self, client: &impl tokio_postgres::GenericClient) -> Result<(), JobError> {
+        let known: Vec<Oid> = self.members.iter().map(|(oid, _)| *oid).collect();
+        let others = client
+            .query(
+                "SELECT inhrelid::pg_catalog.regclass::text FROM pg_catalog.pg_inherits
+                 WHERE inhparent = ANY ($1) AND inhrelid <> ALL ($1)",
+                &[&known],
+            )
+            .await
+            .map_err(doing("does not show the partitions of its tables"))?;
+        let Some(other) = others.first() else { return Ok(()) };
+        Err(JobError::Joined { context: self.context.clone(), table: other.get(0) })
     }
 
     /// Rows of each form. Reads the columns whole.
@@ -651,6 +735,17 @@ fn lock_key(pin: u32, bucket: u32) -> String {
 
 fn unfinished(context: &Context, pin: &Pin) -> JobError {
     JobError::Unfinished { context: context.context.clone(), work: pins::work(pin) }
+}
+
+/// A session that is dropped may hold its locks when the next one asks for them.
+async fn unlock(client: &Client) -> Result<(), JobError> {
+    let sql = "SELECT pg_catalog.pg_advisory_unlock_all()";
+    client.batch_execute(sql).await.map_err(doing("does not unlock a context"))
+}
+
+/// Others wait behind whoever waits for a table's lock: the longer it takes, the more seldom it is tried.
+fn pause(attempt: u32) -> Duration {
+    batch::pause() * attempt.min(LONGEST_PAUSE)
 }
 
 async fn settled(database: &str, lock_wait: Duration) -> Result<Client, JobError> {

@@ -4,11 +4,11 @@
 use sha2::{Digest, Sha256};
 
 use super::{BUCKETS, Context, lock_key};
-use crate::catalog::{Form, OWN_TRIGGER, Pin, Storage};
+use crate::catalog::{Catalog, Form, OWN_TRIGGER, Pin, Storage};
 use crate::crypto::{HEADER_LEN, Header, Mode, TEXT_PREFIX};
 use crate::jobs::Table;
 use crate::jobs::value::{self, sql_type};
-use crate::policy::quote_ident;
+use crate::policy::{quote_ident, quote_literal};
 use crate::sql::LOCK_CLASS;
 
 /// The trigger on each table: triggers go by their names, and this one comes last.
@@ -21,7 +21,7 @@ pub(super) fn trigger_name(pin: &Pin) -> String {
 /// A map row says that a value has moved, in all rows. Values are spread over buckets: who stores one shares its
 /// bucket's lock to the end of the transaction, and the job takes that lock alone. A bucket's row counts its batches:
 /// a transaction at REPEATABLE READ or above, which sees an old map, is told by it that something has moved since.
-pub(super) fn make(context: &Context, pin: &Pin) -> String {
+pub(super) fn make(context: &Context, pin: &Pin, catalog: &Catalog) -> String {
     let n = pin.number;
     let ty = sql_type(context.storage);
     let value_old = is_in(context.storage, "value", pin.old);
@@ -53,6 +53,7 @@ pub(super) fn make(context: &Context, pin: &Pin) -> String {
                $1[2 OPERATOR(pg_catalog.*) i OPERATOR(pg_catalog.-) 1], $1[2 OPERATOR(pg_catalog.*) i]) ORDER BY i), '{{}}')
            FROM pg_catalog.generate_series(1, pg_catalog.cardinality($1) OPERATOR(pg_catalog./) 2) i
          $$;
+         GRANT EXECUTE ON FUNCTION pgseal.form_{n}({ty}, {ty}), pgseal.forms_{n}({ty}[]) TO PUBLIC;
          CREATE FUNCTION pgseal.stored_{n}(value {ty}) RETURNS {ty}
          LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
          DECLARE
@@ -84,14 +85,31 @@ pub(super) fn make(context: &Context, pin: &Pin) -> String {
            RETURN value;
          END $$;\n"
     );
-    for (index, table) in context.tables.iter().enumerate() {
-        sql += &trigger(table, pin, index);
+    for table in &context.tables {
+        sql += &function(table, pin, catalog);
+        sql += &trigger(table, pin, catalog);
     }
     sql
 }
 
-/// The trigger on one table. A value that stays as it is passes: its row moves when the others do.
-fn trigger(table: &Table, pin: &Pin, index: usize) -> String {
+/// The name of a table's function, with its schema.
+fn function_name(table: &Table, pin: &Pin, catalog: &Catalog) -> String {
+    let relation = catalog.relations.iter().find(|relation| relation.name == table.name);
+    format!("pgseal.keep_{}_{}", pin.number, relation.map_or(0, |relation| relation.oid))
+}
+
+/// The trigger on one table.
+pub(super) fn trigger(table: &Table, pin: &Pin, catalog: &Catalog) -> String {
+    let (function, trigger) = (function_name(table, pin, catalog), quote_ident(&trigger_name(pin)));
+    let table = &table.name;
+    format!(
+        "CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION {function}();
+         ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger};\n"
+    )
+}
+
+/// What it does. A value that stays as it is passes: its row moves when the others do.
+pub(super) fn function(table: &Table, pin: &Pin, catalog: &Catalog) -> String {
     let n = pin.number;
     let column = |column: &crate::jobs::Column| {
         // Always in quotes: PL/pgSQL has reserved words of its own (`by`).
@@ -103,29 +121,30 @@ fn trigger(table: &Table, pin: &Pin, index: usize) -> String {
         )
     };
     let columns: String = table.columns.iter().map(column).collect();
-    let (table, trigger) = (&table.name, quote_ident(&trigger_name(pin)));
     format!(
-        "CREATE FUNCTION pgseal.keep_{n}_{index}() RETURNS trigger
-         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-         BEGIN {columns} RETURN NEW; END $$;
-         CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE ON {table}
-           FOR EACH ROW EXECUTE FUNCTION pgseal.keep_{n}_{index}();
-         ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger};\n"
+        "CREATE OR REPLACE FUNCTION {}() RETURNS trigger
+         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {};\n",
+        function_name(table, pin, catalog),
+        quote_literal(&format!("BEGIN {columns} RETURN NEW; END"))
     )
 }
 
-/// Takes everything away but the map, whose comment goes on being the pin.
+/// Takes everything away but the map, whose comment goes on being the pin. Triggers are looked up: the tables may not be
+/// those that there were at the beginning.
 pub(super) fn drop(context: &Context, pin: &Pin) -> String {
     let (n, ty) = (pin.number, sql_type(context.storage));
-    let mut sql = String::new();
-    for (index, table) in context.tables.iter().enumerate() {
-        let (table, trigger) = (&table.name, quote_ident(&trigger_name(pin)));
-        sql += &format!(
-            "DROP TRIGGER IF EXISTS {trigger} ON {table}; DROP FUNCTION IF EXISTS pgseal.keep_{n}_{index}();\n"
-        );
-    }
-    sql + &format!(
-        "DROP FUNCTION IF EXISTS pgseal.stored_{n}({ty}); DROP FUNCTION IF EXISTS pgseal.forms_{n}({ty}[]);
+    format!(
+        "DO $do$ DECLARE found record; BEGIN
+           FOR found IN SELECT t.tgname, t.tgrelid::pg_catalog.regclass AS place, p.oid::pg_catalog.regprocedure AS called
+             FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_trigger t ON t.tgfoid = p.oid
+             WHERE p.pronamespace = pg_catalog.to_regnamespace('pgseal') AND p.proname ~ '^keep_{n}_[0-9]+$' LOOP
+             IF found.tgname IS NOT NULL THEN
+               EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', found.tgname, found.place);
+             END IF;
+             EXECUTE pg_catalog.format('DROP FUNCTION IF EXISTS %s', found.called);
+           END LOOP;
+         END $do$;
+         DROP FUNCTION IF EXISTS pgseal.stored_{n}({ty}); DROP FUNCTION IF EXISTS pgseal.forms_{n}({ty}[]);
          DROP FUNCTION IF EXISTS pgseal.form_{n}({ty}, {ty}); DROP TABLE IF EXISTS pgseal.bucket_{n};
          TRUNCATE pgseal.map_{n};"
     )

@@ -90,9 +90,11 @@ pub(super) async fn set(
         Storage::Text => " COLLATE \"C\"",
     };
     let ty = sql_type(context.storage).to_owned() + collation;
+    // Values may be longer than what fits into a btree.
     transaction
         .batch_execute(&format!(
-            "CREATE TABLE pgseal.map_{number} (old {ty} PRIMARY KEY, new {ty} NOT NULL UNIQUE)"
+            "CREATE TABLE pgseal.map_{number} (old {ty} NOT NULL, new {ty} NOT NULL, \
+             EXCLUDE USING hash (old WITH OPERATOR(pg_catalog.=)), EXCLUDE USING hash (new WITH OPERATOR(pg_catalog.=)))"
         ))
         .await
         .map_err(refused())?;
@@ -107,11 +109,16 @@ pub(super) async fn set(
     Ok(pin)
 }
 
-/// Takes a pin to another phase, in a transaction of the caller's.
+/// Takes a pin to another phase, in a transaction of the caller's. To the functions a move that is ending has ended:
+/// each of them goes by its statement's snapshot.
 pub(super) async fn turn(client: &impl GenericClient, pin: &Pin, phase: Phase) -> Result<Pin, JobError> {
     let number = i32::try_from(pin.number).unwrap_or_default();
+    let row = match phase {
+        Phase::Old | Phase::Moving | Phase::New => phase,
+        Phase::Ending => Phase::New,
+    };
     client
-        .execute("UPDATE pgseal.pin SET phase = $2 WHERE number = $1", &[&number, &phase.as_str()])
+        .execute("UPDATE pgseal.pin SET phase = $2 WHERE number = $1", &[&number, &row.as_str()])
         .await
         .map_err(doing("does not change a pin"))?;
     let pin = Pin { phase, ..pin.clone() };

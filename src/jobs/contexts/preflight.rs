@@ -181,6 +181,15 @@ fn table(
     }
 }
 
+/// Whether triggers of the application may change what is written to the tables, or keep it from being written.
+pub(super) fn has_triggers(context: &Context, catalog: &Catalog) -> bool {
+    let with_rows = |relation: &&Relation| !columns_of(context, relation).is_empty();
+    let mut dependents = catalog.relations.iter().filter(with_rows).flat_map(|relation| &relation.dependents);
+    dependents.any(|dependent| {
+        dependent.kind == DependentKind::BeforeRowTrigger && !dependent.name.starts_with(OWN_TRIGGER)
+    })
+}
+
 /// Columns whose rows are found by reading the whole table, since no index begins with them.
 pub(super) fn without_index(context: &Context, catalog: &Catalog) -> Vec<ColumnName> {
     let mut found = Vec::new();

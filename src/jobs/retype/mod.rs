@@ -48,10 +48,6 @@ use super::{JobError, Work, doing, schema};
 use crate::catalog::{Change, ChangePhase};
 use crate::keyring::Keys;
 
-/// Pause between two looks whether transactions have ended.
-const LOOK: Duration = Duration::from_millis(50);
-/// After so long, people are told what is waited for, and as often again.
-const WORDS: Duration = Duration::from_secs(10);
 /// Tries at the lock before people are told.
 const TRIES_BEFORE_WORDS: u32 = 20;
 
@@ -156,7 +152,7 @@ impl Retype<'_> {
     async fn finish(&self, client: &Client, record: &Record) -> Result<(), JobError> {
         let analyze = format!("ANALYZE {}", self.target.table.name);
         client.batch_execute(&analyze).await.map_err(doing("does not analyze the table"))?;
-        older_gone(client).await?;
+        announce::older_gone(client).await?;
         self.withdraw(client, ChangePhase::After).await?;
         prepare::drop(self, client).await?;
         record.end(client).await
@@ -218,7 +214,7 @@ impl Retype<'_> {
         );
         client.batch_execute(&sql).await.map_err(doing("does not announce the change"))?;
         announce::heard(client, self.lease).await?;
-        older_gone(client).await
+        announce::older_gone(client).await
     }
 
     /// Takes an announcement back: proxies go by it until they have read that it is over.
@@ -269,42 +265,6 @@ impl Retype<'_> {
                    SET max_parallel_workers_per_gather = 0";
         client.batch_execute(sql).await.map_err(doing("refuses a setting"))?;
         Ok(client)
-    }
-}
-
-/// Waits until the transactions that are under way have ended: they may have read the catalog as it was. Every role is
-/// told of them.
-async fn older_gone(client: &Client) -> Result<(), JobError> {
-    let mut left: Option<BTreeSet<String>> = None;
-    let mut told = tokio::time::Instant::now();
-    loop {
-        let rows = client
-            .query(
-                "SELECT DISTINCT l.virtualtransaction FROM pg_catalog.pg_locks l
-                 JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-                 WHERE l.locktype = 'virtualxid' AND l.granted AND a.usesysid IS NOT NULL
-                   AND a.datname = pg_catalog.current_database() AND l.pid <> pg_catalog.pg_backend_pid()",
-                &[],
-            )
-            .await
-            .map_err(doing("does not show its transactions"))?;
-        let now: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
-        let still = match left.take() {
-            Some(before) => before.intersection(&now).cloned().collect(),
-            None => now,
-        };
-        if still.is_empty() {
-            return Ok(());
-        }
-        if told.elapsed() > WORDS {
-            told = tokio::time::Instant::now();
-            tracing::warn!(
-                transactions = still.len(),
-                "waits for transactions that began before the announcement"
-            );
-        }
-        left = Some(still);
-        sleep(LOOK).await;
     }
 }
 
