@@ -233,6 +233,10 @@ fn a_proxy_that_is_silent_holds_a_promotion_up_until_it_is_told_to_be_gone() {
     }
     let (code, text) = site.change(&["archive", "default@1"]);
     assert!(code == 1 && text.contains("--no-proxies"), "{text}");
+    // There is no row, but a proxy would go on sealing with it for the deterministic column.
+    let (code, text) = site.change(&["archive", "default@1", "--no-proxies"]);
+    assert!(code == 1 && text.contains("run \"pgseal rotate\" to its end first"), "{text}");
+    site.rotate();
     assert_eq!(site.change(&["archive", "default@1", "--no-proxies"]).0, 0);
 }
 

@@ -267,6 +267,30 @@ fn types_change_and_change_back_and_everything_else_stays() {
     client.run("UPDATE staff SET born = born + 1 WHERE born < '1950-01-01'");
 }
 
+/// What a cursor holds beyond its transaction is of the types that there were then.
+#[test]
+fn cursors_that_hold_rows_from_before_a_change_give_them_or_an_error() {
+    let site = Site::start(1);
+    let mut client = site.through(0);
+    fill(&mut client, 20);
+    let declare = "DECLARE held CURSOR WITH HOLD FOR SELECT id, born, pay FROM staff ORDER BY id";
+    let rows = client.rows("SELECT id, born, pay FROM staff ORDER BY id");
+    for work in ["encrypt", "decrypt"] {
+        let mut holder = site.through(0);
+        holder.run(declare);
+        site.done(&[work, "staff"]);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(1500) {
+            // The first one may be told to try again.
+            let _ = client.query("SELECT id, born, pay FROM staff ORDER BY id");
+        }
+        match answer(holder.query("FETCH 7 FROM held")) {
+            Ok(found) => assert_eq!(found, rows[..7], "{work}"),
+            Err(error) => println!("{work}: {error:?}"),
+        }
+    }
+}
+
 #[test]
 fn what_stands_in_the_way_is_listed_before_anything_is_touched() {
     let schema = "

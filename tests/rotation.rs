@@ -207,52 +207,101 @@ fn a_row_that_moves_while_a_statement_waits_for_it_is_found() {
     job.kill().unwrap();
     job.wait().unwrap();
 
+    // Each finds one row, that of person {x}.
     let statements = [
-        ("p100@x", "UPDATE people SET n = n + 1 WHERE email = 'p100@x'"),
-        ("p101@x", "UPDATE people p SET n = p.n + 1 FROM visits v WHERE v.email = p.email AND v.n = 101"),
-        ("p102@x", "UPDATE people SET n = n + 1 WHERE email IN ('nobody', 'p102@x')"),
-        ("p103@x", "UPDATE people SET n = n + 1 WHERE email IS NOT DISTINCT FROM 'p103@x'"),
-        ("p104@x", "DELETE FROM people WHERE email = ANY('{p104@x}')"),
-        (
-            "p105@x",
-            "UPDATE people SET n = 1 WHERE id = (SELECT p.id FROM people p WHERE p.email = 'p105@x' FOR UPDATE)",
-        ),
-        ("p106@x", "SELECT n FROM seen WHERE id = 106 FOR NO KEY UPDATE"),
-        ("p107@x", "SELECT n FROM seen_again WHERE id = 107 FOR UPDATE"),
-        ("p108@x", "UPDATE people p SET email = v.e, n = 5 FROM (VALUES ('p108@x')) v (e) WHERE p.email = v.e"),
-        (
-            "p109@x",
-            "MERGE INTO people p USING (VALUES ('p109@x', 9000)) v (e, id) ON p.email = v.e
-             WHEN MATCHED THEN UPDATE SET n = p.n + 1 WHEN NOT MATCHED THEN INSERT (id, email) VALUES (v.id, v.e)",
-        ),
+        "UPDATE people SET n = n + 1 WHERE email = 'p{x}@x'",
+        "UPDATE people p SET n = p.n + 1 FROM visits v WHERE v.email = p.email AND v.n = {x}",
+        "UPDATE people SET n = n + 1 WHERE email IN ('nobody', 'p{x}@x')",
+        "UPDATE people SET n = n + 1 WHERE email IS NOT DISTINCT FROM 'p{x}@x'",
+        "UPDATE people SET n = 1 WHERE id = (SELECT p.id FROM people p WHERE p.email = 'p{x}@x' FOR UPDATE)",
+        "SELECT n FROM seen WHERE id = {x} FOR NO KEY UPDATE",
+        "SELECT n FROM seen_again WHERE id = {x} FOR UPDATE",
+        "UPDATE people p SET email = v.e, n = 5 FROM (VALUES ('p{x}@x')) v (e) WHERE p.email = v.e",
+        "MERGE INTO people p USING (VALUES ('p{x}@x', 9000)) v (e, id) ON p.email = v.e
+         WHEN MATCHED THEN UPDATE SET n = p.n + 1 WHEN NOT MATCHED THEN INSERT (id, email) VALUES (v.id, v.e)",
+        "UPDATE people p SET n = 1 FROM (SELECT coalesce(NULL, email) AS e FROM visits WHERE n = {x}) v WHERE p.email = v.e",
+        "UPDATE people p SET n = 1 WHERE (p.email, p.id) IN (SELECT email, n FROM visits WHERE n = {x})",
+        "UPDATE people p SET n = 1 WHERE (p.email, p.id) = ('p{x}@x', {x})",
+        "UPDATE people p SET n = 1 WHERE p.id = {x} AND p.email = ANY (ARRAY(SELECT email FROM visits))",
+        "UPDATE people p SET n = 1 WHERE p.id = {x} AND CASE p.email WHEN 'p{x}@x' THEN true ELSE false END",
+        "UPDATE people p SET n = 1 WHERE p.id = {x} AND nullif(p.email, 'p{x}@x') IS NULL",
+        "UPDATE people p SET n = 1 WHERE p.id = {x} AND NOT (p.email <> 'p{x}@x')",
+        "UPDATE people p SET n = 1 WHERE p.id = {x} AND EXISTS (SELECT FROM visits v WHERE v.email = p.email)",
+        "UPDATE people p SET n = 1 WHERE p.id = {x} AND p.email IN (SELECT email FROM visits UNION SELECT 'zz')",
+        "UPDATE people p SET n = 1 WHERE p.id = {x} AND p.email IN (SELECT 'p{x}@x' UNION SELECT 'zz')",
+        "WITH w AS (SELECT 'p{x}@x' AS e) UPDATE people p SET n = 1 FROM w WHERE p.email = w.e",
+        "WITH w (e) AS (SELECT email FROM visits WHERE n = {x}) UPDATE people p SET n = 1 FROM w WHERE p.email = w.e",
+        "SELECT p.n FROM people p JOIN visits v USING (email) WHERE v.n = {x} FOR UPDATE OF p",
+        "SELECT p.n FROM (SELECT email FROM visits WHERE n = {x}) v NATURAL JOIN people p FOR UPDATE OF p",
+        "INSERT INTO people (id, email) VALUES (9000, 'p{x}@x') ON CONFLICT (email) DO UPDATE SET n = 1",
+        "INSERT INTO people (id, email) VALUES (9000, 'p{x}@x') ON CONFLICT (email) DO UPDATE SET n = 1
+         WHERE people.email = 'p{x}@x'",
+        "INSERT INTO people (id, email) VALUES ({x}, 'p{x}@x') ON CONFLICT (id) DO UPDATE SET n = 1
+         WHERE people.email = excluded.email",
+        "UPDATE people SET n = 1 WHERE id = {x} AND email = (SELECT email FROM visits WHERE n = {x})",
+        "UPDATE people p SET n = 1 FROM (SELECT id FROM people) i, LATERAL (SELECT email AS e FROM visits v WHERE v.n = i.id) w
+         WHERE i.id = {x} AND p.email = w.e",
+        "UPDATE people p SET n = 1 FROM known k WHERE k.id = p.id AND k.email = p.email AND p.id = {x}",
+        "UPDATE people SET n = 1 WHERE id = {x} AND email IS NOT DISTINCT FROM (SELECT email FROM visits WHERE n = {x})",
+        "UPDATE people SET n = 1 WHERE id = {x} AND email = coalesce('p{x}@x', email)",
+        "UPDATE people SET n = 1 WHERE id = {x} AND email = ANY (ARRAY[coalesce('p{x}@x', email)])",
+        "UPDATE people SET n = 1 WHERE id = {x} AND coalesce(email, 'none') = 'p{x}@x'",
+        "UPDATE people SET n = 1 WHERE id = {x} AND coalesce(NULL, email) = 'p{x}@x'",
+        "UPDATE people SET n = 1 WHERE id = {x} AND email NOT IN (SELECT email FROM visits WHERE n <> {x} AND n < 120)",
+        "DELETE FROM visits WHERE n = {x} AND email = ANY ('{p{x}@x}')",
+        "DELETE FROM visits v USING people p WHERE p.email = v.email AND v.n = {x}",
+        "UPDATE visits SET by = 'p{x}@x' WHERE email = 'p{x}@x' AND n = {x}",
+        "UPDATE visits SET by = email WHERE (email = 'p{x}@x') IS TRUE AND n = {x}",
     ];
-    for (value, statement) in statements {
-        let forms = forms(&mut client, value);
+    let mut candidates = 20..120;
+    for statement in statements {
+        // One that has not moved.
+        let (x, forms) = candidates
+            .by_ref()
+            .map(|x| (x, forms(&mut client, &format!("p{x}@x"))))
+            .find(|(_, forms)| {
+                direct.rows(&format!("SELECT FROM people WHERE email = '{}'", forms[0])).len() == 1
+            })
+            .unwrap();
+        let statement = statement.replace("{x}", &x.to_string());
         direct.run("BEGIN");
         // As a batch does it.
-        direct.run(&format!("SELECT pg_advisory_xact_lock({}, {number} * 1024)", 0x7067_736c));
-        direct.run(&format!("INSERT INTO pgseal.map_{number} VALUES ('{}', '{}')", forms[0], forms[1]));
-        for (table, column) in [("people", "email"), ("visits", "email"), ("visits", "other")] {
-            direct.run(&format!(
-                "UPDATE {table} SET {column} = '{}' WHERE {column} = '{}'",
-                forms[1], forms[0]
-            ));
+        let bucket = u32::from_str_radix(&forms[0][14..16], 16).unwrap() + 1;
+        for lock in [0, bucket] {
+            direct.run(&format!("SELECT pg_advisory_xact_lock({}, {number} * 1024 + {lock})", 0x7067_736c));
         }
+        direct.run(&format!("INSERT INTO pgseal.map_{number} VALUES ('{}', '{}')", forms[0], forms[1]));
+        let update = |(table, column): (&str, &str)| {
+            format!(
+                "UPDATE {table} SET {column} = '{}' WHERE {column} = '{}' RETURNING 1",
+                forms[1], forms[0]
+            )
+        };
+        // (A row is changed by one of them only: no visit has a value twice.)
+        let [a, b, c, d] =
+            [("people", "email"), ("logins", "email"), ("visits", "email"), ("visits", "other")].map(update);
+        direct.run(&format!("WITH a AS ({a}), b AS ({b}), c AS ({c}), d AS ({d}) SELECT"));
         let mut waiting = site.through();
+        let (sent, mut seen) = (statement.clone(), site.direct());
         let done = std::thread::spawn(move || {
-            let frames = waiting.run(statement);
-            frames.iter().find(|frame| frame.tag == b'C').unwrap().command()
+            let frames = waiting.query(&sent);
+            let is_end = |frame: &&support::Frame| matches!(frame.tag, b'C' | b'E');
+            let end = frames.iter().find(is_end).unwrap();
+            if end.tag == b'C' { end.command() } else { format!("{end:?}") }
         });
         let waits = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
         let start = Instant::now();
-        while site.direct().value(waits).as_deref() != Some("1") {
-            assert!(start.elapsed() < Duration::from_secs(30), "{statement} does not wait");
+        while seen.value(waits).as_deref() != Some("1") {
+            if start.elapsed() > Duration::from_secs(5) {
+                panic!("{statement} does not wait: {:?}", done.is_finished().then(|| done.join()));
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
         direct.run("COMMIT");
         let command = done.join().unwrap();
         assert!(command.ends_with(" 1"), "{statement}: {command}");
     }
+    assert_eq!(client.value("SELECT count(*) FROM people WHERE id = 9000").as_deref(), Some("0"));
     site.done(&["rotate", "default"]);
     site.done(&["verify"]);
 }
@@ -304,7 +353,8 @@ fn a_snapshot_from_within_a_move_is_read_as_before_when_the_move_has_ended() {
     for n in [3, 7, 90, 250] {
         let found = reader.rows(&format!("SELECT id FROM people WHERE email = 'p{n}@x'"));
         assert_eq!(found, [[Some(n.to_string())]], "{n}");
-        let named = reader.rows(&format!("SELECT count(*) FROM people p JOIN (VALUES ('p{n}@x')) v (e) ON p.email = v.e"));
+        let named = reader
+            .rows(&format!("SELECT count(*) FROM people p JOIN (VALUES ('p{n}@x')) v (e) ON p.email = v.e"));
         assert_eq!(named, [[Some("1".to_owned())]], "{n}");
     }
     assert_eq!(reader.rows("SELECT id, email FROM people ORDER BY id"), emails);
@@ -361,7 +411,10 @@ fn a_child_that_comes_while_values_move_has_them_moved_too() {
     fill(&mut client);
     site.promote();
     let mut direct = site.direct();
-    let job = site.command(&["rotate", "people.email", "--batch", "5", "--rows-per-second", "400"]).spawn().unwrap();
+    let job = site
+        .command(&["rotate", "people.email", "--batch", "5", "--rows-per-second", "400"])
+        .spawn()
+        .unwrap();
     moves(&mut direct);
     // Past the proxies, by somebody who makes partitions every night.
     direct.run("CREATE TABLE a_visits () INHERITS (visits)");
@@ -417,6 +470,66 @@ fn values_that_are_too_long_for_an_index_move_too() {
     site.promote();
     site.done(&["rotate", "people.email"]);
     assert_eq!(client.rows(&format!("SELECT n FROM visits WHERE by = '{long}'")).len(), 1);
+}
+
+#[test]
+fn a_job_that_stands_still_in_a_batch_keeps_nobody_waiting_for_long() {
+    let site = Site::start(1, POLICY, SCHEMA);
+    let mut client = site.through();
+    fill(&mut client);
+    site.promote();
+    let mut direct = site.direct();
+    let mut job = site.command(&["rotate", "people.email", "--batch", "1"]).spawn().unwrap();
+    moves(&mut direct);
+    let signal = |name: &str| {
+        let pid = job.id().to_string();
+        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    let held = "SELECT count(*)::text FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
+    let mut is_held = false;
+    for _ in 0..200 {
+        signal("-STOP");
+        std::thread::sleep(Duration::from_millis(50));
+        is_held = direct.value(held).as_deref() == Some("1");
+        if is_held {
+            break;
+        }
+        signal("-CONT");
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    assert!(is_held, "it was stopped between two transactions each time");
+    let start = Instant::now();
+    while direct.value(held).as_deref() != Some("0") {
+        assert!(start.elapsed() < Duration::from_secs(20), "its locks are there");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    signal("-CONT");
+    let status = job.wait().unwrap();
+    assert!(!status.success(), "it is told");
+    site.done(&["rotate", "default"]);
+    site.done(&["verify"]);
+}
+
+#[test]
+fn a_version_that_constants_are_sealed_by_is_not_archived_though_no_row_is_under_it() {
+    let site = Site::start(1, POLICY, SCHEMA);
+    let mut client = site.through();
+    site.promote();
+    client.run("INSERT INTO people (id, email) VALUES (1, 'a'); DELETE FROM people");
+    let start = Instant::now();
+    loop {
+        let (code, text) = shown(&site.command(&["keys", "archive", "default@1"]).output().unwrap());
+        assert_eq!(code, 1, "{text}");
+        if text.contains("run \"pgseal rotate\" to its end first") {
+            break;
+        }
+        assert!(text.contains("still seals with it") && start.elapsed() < Duration::from_secs(30), "{text}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    client.run("INSERT INTO people (id, email) VALUES (1, 'a')");
+    site.done(&["rotate", "default"]);
+    site.done(&["keys", "archive", "default@1"]);
+    assert_eq!(client.rows("SELECT id FROM people WHERE email = 'a'").len(), 1);
 }
 
 #[test]

@@ -127,6 +127,11 @@ impl Pin {
         }
     }
 
+    /// Whether proxies that go by it seal values in a form, to store them or to compare with them.
+    pub fn needs(&self, form: Form) -> bool {
+        self.stores() == form || self.has_both() && (self.old == form || self.new == form)
+    }
+
     /// Whether rows may hold plaintext, or constants be sent in it.
     pub fn has_plaintext(&self) -> bool {
         let has = |form: Form| form == Form::Plaintext;

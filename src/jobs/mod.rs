@@ -40,7 +40,7 @@ mod walk;
 use crate::policy::quote_ident;
 pub use choice::{ChoiceError, choose};
 pub use contexts::{
-    Context, ContextEstimate, Mover, Promotion, contexts, hold, keep, pins, release, work_of,
+    Context, ContextEstimate, Mover, Promotion, contexts, hold, keep, pins, release, unneeded, work_of,
 };
 pub use counted::{Counted, are_counts_shown, counted, keep_counts};
 pub use record::{Job, jobs as under_way};

@@ -347,11 +347,12 @@ impl Runner<'_> {
     }
 }
 
-/// Takes settings of the role or the database out of a job's way.
+/// Takes settings of the role or the database out of a job's way. Should the job itself be stopped in the middle of a
+/// transaction, or its network, the server ends that: others wait for its locks.
 pub(super) async fn settle(client: &Client, lock_wait: Duration) -> Result<(), JobError> {
     client
             .batch_execute(
-                "SET row_security = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+                "SET row_security = off; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '10s';
                  SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
                  SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET extra_float_digits = 1;
                  SET bytea_output = 'hex';

@@ -518,6 +518,10 @@ fn shut_out(args: &ChangeArgs, chosen: &Entry) -> anyhow::Result<()> {
         let database = Database::connect(url).await?;
         let places = rows::places(&database, &policy, &chosen.name).await?;
         let left = count(&database, &places, chosen.id).await?;
+        if left.is_empty() {
+            let contexts = contexts(url, &policy, &chosen.name).await?;
+            jobs::unneeded(url, &contexts, chosen.id).await?;
+        }
         if left.is_empty() && !args.file.dry_run {
             for place in &places {
                 place.shut(&database, chosen.id).await?;

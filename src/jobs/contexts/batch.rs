@@ -373,7 +373,9 @@ async fn exchange(
     let [old, _] = parameters;
     let row = client.query_one(&sql, &[old]).await?;
     if has_triggers {
-        let left = |table: &crate::jobs::Table| format!("EXISTS (SELECT FROM ONLY {} t WHERE {})", table.name, found(table));
+        let left = |table: &crate::jobs::Table| {
+            format!("EXISTS (SELECT FROM ONLY {} t WHERE {})", table.name, found(table))
+        };
         let left: Vec<_> = context.tables.iter().map(left).collect();
         let left = client.query_one(&format!("SELECT {} {MARK}", left.join(" OR ")), &[old]).await?;
         if left.get(0) {

@@ -634,6 +634,23 @@ pub async fn keep(
     Ok(())
 }
 
+/// Refuses while proxies need a version of a key for constants: no row may be under it, and a snapshot still be open in
+/// which rows are, or the move to another version not have begun.
+///
+/// # Errors
+/// As said, or the server refuses a statement.
+pub async fn unneeded(database: &str, contexts: &[Context], version: KeyId) -> Result<(), JobError> {
+    let client = settled(database, LOCK_WAIT).await?;
+    for context in contexts {
+        if let Some(pin) = pins::find(&client, context).await?
+            && pin.needs(Form::Sealed(version))
+        {
+            return Err(unfinished(context, &pin));
+        }
+    }
+    Ok(())
+}
+
 /// Takes pins away whose moves have ended, once no proxy knows more than one version of their key.
 ///
 /// # Errors

@@ -380,6 +380,11 @@ impl Analyzer<'_> {
             }
         };
         self.at = at;
+        // Elements that are known by now are those of a column: `= ANY (ARRAY(SELECT email ...))` is a join.
+        let right = match self.inference.resolve(&right) {
+            known @ Ty::Sealed(_) => known,
+            Ty::Plain | Ty::Var(_) | Ty::Array(_) | Ty::Row(_) => right,
+        };
         match comparison(op) {
             Some(how) => {
                 self.meet(&left, &right, how, &construct);
