@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test servers soak twin lint oracle bench instructions deb packages setup clean
+.PHONY: help build demo test servers soak twin fuzz lint oracle bench instructions deb packages setup clean
 
 help:
 	@echo 'make demo          a private PostgreSQL, the proxy in front of it, and a short story; then it serves'
@@ -12,6 +12,7 @@ help:
 	@echo 'make servers       live tests on PostgreSQL 13 and 18; SERVERS="14 16" for others, SERVERS= for all'
 	@echo 'make soak          sessions that die at random, SECONDS=600 of them'
 	@echo 'make twin          statements at random on a plaintext and an encrypted database, SECONDS=600 of them'
+	@echo 'make fuzz          everything that reads what a peer or a person wrote, by libFuzzer, SECONDS=60 for each target'
 	@echo 'make build         target/release/pgseal'
 	@echo 'make instructions  instructions of scripted exchanges, compared with benches/instructions.txt (valgrind)'
 	@echo 'make deb           a Debian package in target/debian (needs cargo-deb)'
@@ -44,6 +45,10 @@ soak:
 twin:
 	@scripts/setup.sh server
 	PGSEAL_SECONDS=$(or $(SECONDS),600) PGSEAL_SEED=$(or $(SEED),$$(date +%s)) $(CARGO) test --test live generated -- --nocapture
+
+fuzz:
+	@scripts/setup.sh cplusplus
+	PGSEAL_FUZZ_SECONDS=$(or $(SECONDS),60) fuzz/run
 
 lint:
 	$(CARGO) fmt --check

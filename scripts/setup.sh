@@ -7,6 +7,7 @@
 #   scripts/setup.sh softhsm     a PKCS #11 module, and moto, a stand-in of AWS: for the tests of key-encryption keys
 #   scripts/setup.sh moto
 #   scripts/setup.sh prometheus  the parser that reads /metrics in the tests
+#   scripts/setup.sh cplusplus   what libFuzzer is compiled with
 #   scripts/setup.sh callgrind   what counts instructions
 #   scripts/setup.sh chromium    the browser in which the status page is tested
 #   scripts/setup.sh packaging   what looks at manifests, units and programs
@@ -67,6 +68,10 @@ python_package() {
     have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || packages 'Python' python3 python3-venv
     python3 -m venv "$1"
     "$1/bin/pip" install --quiet "$2" || fail "$2 could not be installed"
+}
+
+cplusplus() {
+    have c++ || packages 'a C++ compiler' build-essential
 }
 
 callgrind() {
