@@ -74,6 +74,7 @@ pub(super) async fn run(client: Socket, id: u64, worker: &Worker) -> io::Result<
             session.offer(&news);
         }
         if session.to_server().is_empty() {
+            session.is_sent();
             at_work = Instant::now();
         }
         let due = session.to_client().len();

@@ -34,7 +34,8 @@ use crate::wire::frontend::{Bind, Execute, Formats, Parse, Target, write_bare};
 /// protected too: a view may have been replaced) is sent only if that was read less than this ago.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// From its analysis to the server's socket a statement takes no longer than this, unless the process is stopped.
+/// So long after its catalog's lease a statement may still come to the server's socket. The last quarter of the lease is
+/// for that too (see [`Knowledge::is_stale`]), so that a busy machine is not taken for a process that was stopped.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// A name that is in no catalog that was read less than this ago is the server's to judge.
@@ -103,6 +104,9 @@ pub(super) struct Knowledge {
     /// So often the statement that waits has waited for somebody's locks.
     waits: u32,
     schema: Option<Arc<SchemaVersion>>,
+    /// When the oldest catalog was read by which statements were analysed that are not sent yet, if values are found by
+    /// their keys in it.
+    unsent: Option<Instant>,
     /// The schema was read inside the open transaction.
     private: bool,
     /// The schema may have been changed by this session since it was read.
@@ -161,6 +165,7 @@ impl Default for Knowledge {
             lease: LEASE,
             waits: 0,
             schema: None,
+            unsent: None,
             private: false,
             schema_dirty: false,
             search_path: None,
@@ -181,17 +186,35 @@ impl Knowledge {
         self.lease = lease.min(LEASE);
     }
 
-    /// At this age one session reads it again, so that not all of them have to at the end of the lease.
+    /// At this age one session reads it again, so that not all of them have to when it is too old.
     fn renewal(&self) -> Duration {
-        self.lease * 2 / 3
+        self.lease / 2
     }
 
-    /// Whether values may have been moved to another key since the catalog was read.
+    /// At this age no statement is analysed by it any more: what is left of the lease is for the analysis itself, for
+    /// sealing, and for a machine that has more to do.
+    fn is_stale(&self, age: Duration) -> bool {
+        age > self.lease * 3 / 4
+    }
+
+    /// A statement is about to be sent by what this catalog says.
+    fn acts(&mut self) {
+        if let Some(version) = self.schema.as_ref().filter(|version| version.schema.has_deterministic()) {
+            let read_at = version.read_at;
+            self.unsent = Some(self.unsent.map_or(read_at, |oldest| oldest.min(read_at)));
+        }
+    }
+
+    /// All that was due to the server has been sent.
+    pub(super) fn is_sent(&mut self) {
+        self.unsent = None;
+    }
+
+    /// Whether values may have been moved to another key since the catalog was read by which statements were analysed
+    /// that are not sent yet. The rows of a COPY are no such thing, however long it takes: it holds a lock on its table
+    /// that whoever moves values waits for.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        self.schema.as_ref().is_some_and(|version| {
-            version.schema.has_deterministic()
-                && now.saturating_duration_since(version.read_at) > self.lease + GRACE
-        })
+        self.unsent.is_some_and(|read_at| now.saturating_duration_since(read_at) > self.lease + GRACE)
     }
 
     /// A catalog that another session has read.
@@ -339,7 +362,7 @@ impl Session {
     /// the statement has to wait for it.
     pub(super) fn freshen(&mut self, unresolved: bool, tools: &mut Tools<'_>) -> Step {
         let age = self.knowledge.age(tools.now);
-        let is_stale = if unresolved { age > UNRESOLVED } else { age > self.knowledge.lease };
+        let is_stale = if unresolved { age > UNRESOLVED } else { self.knowledge.is_stale(age) };
         // Inside a transaction the lease cannot be renewed without reading under its snapshot and locks; an
         // unresolved name is worth that, and so is a key by which values are found.
         let is_worth =
@@ -350,6 +373,7 @@ impl Session {
             TransactionStatus::Open => is_worth(),
         };
         if !possible || self.knowledge.just_read {
+            self.knowledge.acts();
             return Step::Done;
         }
         let is_quiet = self.unsynced || self.queue.is_empty();
@@ -359,6 +383,7 @@ impl Session {
         };
         let reads = is_stale || (is_quiet && age > self.knowledge.renewal() && renews());
         if !reads {
+            self.knowledge.acts();
             return Step::Done;
         }
         if !is_quiet {

@@ -458,6 +458,11 @@ impl Session {
         !self.to_server.is_empty() && self.is_ready() && self.knowledge.is_overdue(now)
     }
 
+    /// Nothing is due to the server: what was analysed so far is with it.
+    pub fn is_sent(&mut self) {
+        self.knowledge.is_sent();
+    }
+
     /// True if statements are analysed: the policy protects something.
     pub fn is_protecting(&self) -> bool {
         !self.policy.tables.is_empty()

@@ -123,10 +123,37 @@ fn one_session_reads_a_catalog_again_before_its_lease_ends() {
         p.server(&[columns(&[("v", PLAIN, 2, 25)]), complete("SELECT 0"), ready('I')].concat());
         p.sent();
         p.answering = false;
-        p.pass(LEASE * 3 / 4);
+        p.pass(LEASE * 5 / 8);
         p.client(&query("select v from plain"));
         assert_eq!(p.sent().iter().any(|l| l.contains("pg_class")), begins);
     }
+}
+
+#[test]
+fn what_is_analysed_has_a_quarter_of_the_lease_to_be_sent_and_the_rows_of_a_copy_have_all_time() {
+    let mut p = Peers::ready(usize::MAX, POLICY);
+    p.client(&query("copy users (email) from stdin"));
+    p.server(&frame(b'G', &[0, 0, 1, 0, 0]));
+    p.sent();
+    p.session.is_sent();
+    // Longer than the lease, in which no catalog can be read.
+    p.pass(LEASE * 2);
+    p.client(&frame(b'd', b"a@b\n"));
+    assert!(!p.session.is_overdue(p.now));
+    p.sent();
+    p.client(&bare(b'c'));
+    p.server(&[complete("COPY 1"), ready('I')].concat());
+
+    let mut p = Peers::ready(usize::MAX, POLICY);
+    p.pass(LEASE * 3 / 4 - Duration::from_secs(1));
+    p.client(&query("select email from users where email = 'a@b'"));
+    p.pass(LEASE / 4);
+    assert!(!p.session.is_overdue(p.now));
+    p.pass(Duration::from_secs(2));
+    assert!(p.session.is_overdue(p.now));
+    p.sent();
+    p.session.is_sent();
+    assert!(!p.session.is_overdue(p.now));
 }
 
 #[test]
