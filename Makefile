@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help build demo test servers soak twin fuzz lint oracle bench instructions deb packages setup clean
+.PHONY: help build demo test servers soak twin fuzz long lint oracle bench bench-jobs instructions deb packages setup clean
 
 help:
 	@echo 'make demo          a private PostgreSQL, the proxy in front of it, and a short story; then it serves'
@@ -13,11 +13,13 @@ help:
 	@echo 'make soak          sessions that die at random, SECONDS=600 of them'
 	@echo 'make twin          statements at random on a plaintext and an encrypted database, SECONDS=600 of them'
 	@echo 'make fuzz          everything that reads what a peer or a person wrote, by libFuzzer, SECONDS=60 for each target'
+	@echo 'make long          tests that take minutes each: columns with a million rows are encrypted under load'
 	@echo 'make build         target/release/pgseal'
 	@echo 'make instructions  instructions of scripted exchanges, compared with benches/instructions.txt (valgrind)'
 	@echo 'make deb           a Debian package in target/debian (needs cargo-deb)'
 	@echo 'make packages      what is in packaging/, checked and tried: an empty root directory, the package, the unit, the manifests'
 	@echo 'make bench         pgbench directly and through the proxy, and the in-process benches'
+	@echo 'make bench-jobs    encrypt and rotate, compared with a plain UPDATE; WRITE=1 puts the table into README.md'
 
 build:
 	$(CARGO) build --release
@@ -50,6 +52,11 @@ fuzz:
 	@scripts/setup.sh cplusplus
 	PGSEAL_FUZZ_SECONDS=$(or $(SECONDS),60) fuzz/run
 
+# Tests that are too long for each run; what they print is in docs/lifecycle.md.
+long:
+	@scripts/setup.sh server
+	$(CARGO) test --release --test million --test retype -- --ignored --nocapture --test-threads 1
+
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
@@ -60,6 +67,10 @@ bench:
 	$(CARGO) build --release
 	benches/e2e.py
 	$(CARGO) bench
+
+bench-jobs:
+	@scripts/setup.sh server
+	benches/jobs.py $(if $(ROWS),--rows $(ROWS)) $(if $(WRITE),--write)
 
 # Fails if a change makes an exchange slower; BLESS=1 writes the new counts down.
 instructions:

@@ -165,7 +165,7 @@ fn fleet(fleet: &Fleet) -> Value {
         .iter()
         .map(|j| {
             json!({ "work": j.work, "by": fleet.unit(j), "table": j.table, "columns": j.columns, "pass": j.pass, "done": j.done,
-                    "total": j.total, "moved": j.moved })
+                    "total": j.total, "moved": j.moved, "paused": j.paused, "running": j.is_running })
         })
         .collect();
     let moves: Vec<_> = fleet

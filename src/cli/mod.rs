@@ -13,6 +13,7 @@ mod generate;
 mod health;
 mod heartbeat;
 pub mod init;
+mod jobs;
 mod keys;
 mod logging;
 mod open;
@@ -141,6 +142,7 @@ enum Command {
     /// Make stored values plaintext again, while the application goes on
     Decrypt(stored::MoveArgs),
     Verify(stored::VerifyArgs),
+    Jobs(jobs::JobsArgs),
     Open(open::OpenArgs),
     Health(health::HealthArgs),
     Completions(generate::CompletionsArgs),
@@ -319,6 +321,7 @@ pub fn main() -> ExitCode {
         Command::Encrypt(args) => stored::moved(Work::Encrypt, &args, &mut out),
         Command::Decrypt(args) => stored::moved(Work::Decrypt, &args, &mut out),
         Command::Verify(args) => stored::verify(&args, &mut out),
+        Command::Jobs(args) => jobs::run(&args, &mut out),
         Command::Open(args) => open::run(&args, &mut out),
         Command::Health(args) => health::run(&args, &mut out),
         Command::Completions(args) => Ok(generate::completions(&args, command(), &mut out)),
@@ -345,6 +348,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             | JobError::NoActiveKey(_)
             | JobError::Unfit { .. }
             | JobError::NoSchema
+            | JobError::UnseenLag
+            | JobError::NoStandby
             | JobError::Ambiguous { .. }
             | JobError::Plaintext { .. }
             | JobError::Pin(_)

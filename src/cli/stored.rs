@@ -20,8 +20,8 @@ use super::{DatabaseArg, Exit, SealingArgs, block_on};
 use crate::catalog::{self, Catalog, ColumnName, Grade, Phase, Pin, RelationKind, Statistics};
 use crate::crypto::Mode;
 use crate::jobs::{
-    self, ColumnStatus, ContextEstimate, Estimate, Failure, Job, Limits, Measured, Mover, Retype,
-    RetypeEstimate, Runner, Status, Work, connection,
+    self, ColumnStatus, ContextEstimate, Estimate, Failure, Limits, Measured, Mover, Retype, RetypeEstimate,
+    Runner, Status, Work, connection,
 };
 use crate::keyring::{self, Entry, Keyring};
 use crate::policy::{ColumnState, Policy};
@@ -82,6 +82,10 @@ pub(super) struct MoveArgs {
     /// How long a statement of the job waits for a lock; never longer than half of deadlock_timeout.
     #[arg(long, value_name = "MILLISECONDS", default_value = "200")]
     pub max_lock_wait: NonZeroU32,
+    /// How far standbys may be behind: while the slowest has not replayed what is older, no rows are moved. The role has to
+    /// be a member of pg_monitor. What is not known stops the job: no standby, or one that is connected no more.
+    #[arg(long, value_name = "SECONDS")]
+    pub max_lag: Option<NonZeroU32>,
     /// Connections that move rows.
     #[arg(id = "job_workers", long = "workers", value_name = "N", default_value = "1")]
     pub workers: NonZeroU32,
@@ -235,7 +239,7 @@ pub(super) fn status(args: &StatusArgs, out: &mut impl Write) -> anyhow::Result<
     if args.json {
         let columns: Vec<_> = status.columns.iter().map(column_json).collect();
         let keys: Vec<_> = ring.keys.iter().map(key_json).collect();
-        let jobs: Vec<_> = status.jobs.iter().map(job_json).collect();
+        let jobs: Vec<_> = status.jobs.iter().map(super::jobs::json).collect();
         let proxies: Vec<_> = proxies.iter().map(proxy_json).collect();
         let contexts: Vec<_> = status.pins.iter().map(pin_json).collect();
         let all = json!({
@@ -297,18 +301,6 @@ fn proxy_json(proxy: &Proxy) -> serde_json::Value {
     })
 }
 
-fn job_json(job: &Job) -> serde_json::Value {
-    json!({
-        "work": job.work,
-        "table": job.table,
-        "columns": job.columns,
-        "pass": job.pass,
-        "done": job.done,
-        "total": job.total,
-        "moved": job.moved,
-    })
-}
-
 fn pin_json(pin: &Pin) -> serde_json::Value {
     json!({
         "context": pin.context,
@@ -350,11 +342,7 @@ fn status_text(status: &Status, ring: &Keyring, out: &mut impl Write) -> anyhow:
         writeln!(out, "\njobs begun and not ended")?;
     }
     for job in &status.jobs {
-        let (columns, Job { work, table, done, total, pass, moved, .. }) = (job.columns.join(", "), job);
-        writeln!(
-            out,
-            "  {work} {table} ({columns}): {done} of {total} rows, walk {pass}, last moved at {moved}"
-        )?;
+        writeln!(out, "  {}", super::jobs::text(job))?;
     }
     Ok(())
 }
@@ -414,6 +402,7 @@ pub(super) fn moved(work: Work, args: &MoveArgs, out: &mut impl Write) -> anyhow
             workers: args.workers,
             rows_per_second: args.rows_per_second,
             lock_wait: Duration::from_millis(args.max_lock_wait.get().into()),
+            max_lag: args.max_lag.map(|seconds| Duration::from_secs(seconds.get().into())),
         };
         let needs_policy = match work {
             Work::Rotate => false,

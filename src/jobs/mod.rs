@@ -14,6 +14,7 @@
 //! | `contexts` | deterministic columns, moved value by value |
 //! | `retype` | columns whose type changes when they are encrypted |
 //! | `record` | how far a job is, in the database |
+//! | `throttle` | what holds a job up between its batches |
 //! | `verify` | opening every value |
 //!
 //! # Why nothing is lost
@@ -33,6 +34,7 @@ mod runner;
 pub mod schema;
 mod status;
 mod table;
+mod throttle;
 mod value;
 mod verify;
 mod walk;
@@ -43,7 +45,7 @@ pub use contexts::{
     Context, ContextEstimate, Mover, Promotion, contexts, hold, keep, pins, release, unneeded, work_of,
 };
 pub use counted::{Counted, are_counts_shown, counted, keep_counts};
-pub use record::{Job, jobs as under_way};
+pub use record::{Job, jobs as under_way, pause};
 pub use retype::{Measured, Retype, RetypeEstimate, Target, plaintext, targets};
 pub use runner::{Estimate, Limits, Moved, Progress, Runner};
 pub use status::{ColumnStatus, Status, count, status};
@@ -117,6 +119,15 @@ pub enum JobError {
          let an administrator run CREATE SCHEMA pgseal AUTHORIZATION this user"
     )]
     NoSchema,
+    /// The lag of standbys is to be kept short, and this role is not told of it.
+    #[error(
+        "this user may not see how far standbys are behind, so --max-lag cannot hold: GRANT pg_monitor to it, or leave \
+         --max-lag out"
+    )]
+    UnseenLag,
+    /// The lag of standbys is to be kept short, and there are none.
+    #[error("no standby streams from this server, so --max-lag has nothing to go by: leave it out")]
+    NoStandby,
     /// The checkpoint is not there any more.
     #[error("the job's row in pgseal.job is gone: somebody has removed it, and the job stops")]
     Removed,

@@ -16,6 +16,7 @@ use tokio_postgres::types::ToSql;
 use super::connection::connect;
 use super::record::{self, Record};
 use super::table::{Order, Table};
+use super::throttle::Throttle;
 use super::value::{Values, Work, sql_type};
 use super::verify::{FAILURES_KEPT, Verified, verify_where};
 use super::walk::{Form, Position, Stored, Walk};
@@ -42,6 +43,8 @@ pub struct Limits {
     pub rows_per_second: Option<NonZeroU32>,
     /// How long a statement of the job waits for a lock before it gives way.
     pub lock_wait: Duration,
+    /// How far standbys may be behind, in time.
+    pub max_lag: Option<Duration>,
 }
 
 /// A job on the columns of some tables.
@@ -231,6 +234,7 @@ impl Runner<'_> {
             batch: self.limits.batch.get(),
             form: Form::Stored,
         };
+        let throttle = Arc::new(Throttle::begin(&self.limits, client).await?);
         let total = walk.count(client).await?;
         let record = Record::new(self.work, table);
         let begun = record.begin(client, &self.target(table), total).await?;
@@ -242,11 +246,11 @@ impl Runner<'_> {
             refused?;
         }
         let total = total + begun.done;
-        let (before, is_resumed, began) = (begun.done, begun.is_resumed, Instant::now());
+        let (before, is_resumed) = (begun.done, begun.is_resumed);
         let (mut reached, mut done) = (begun.reached, 0);
         for pass in 1.. {
             let tell = |now: u64| {
-                let rate = (done + now, began.elapsed());
+                let rate = (done + now, throttle.worked());
                 progress(Progress {
                     table: &table.name,
                     pass,
@@ -256,7 +260,7 @@ impl Runner<'_> {
                     is_resumed,
                 });
             };
-            let walked = self.pass(&walk, reached.take(), before + done, &tell).await?;
+            let walked = self.pass(&walk, reached.take(), before + done, &throttle, &tell).await?;
             done += walked.moved;
             moved.rows += walked.moved;
             let left = walk.count(client).await?;
@@ -306,6 +310,7 @@ impl Runner<'_> {
         walk: &Walk<'_>,
         from: Position,
         done: u64,
+        throttle: &Arc<Throttle>,
         tell: &(dyn Fn(u64) + Sync),
     ) -> Result<Walked, JobError> {
         let pass = Arc::new(Pass {
@@ -317,7 +322,7 @@ impl Runner<'_> {
             statement: statement(walk.table),
             record: Record::new(self.work, walk.table),
             done_before: done,
-            began: Instant::now(),
+            throttle: Arc::clone(throttle),
             moved: AtomicU64::new(0),
             cursor: Mutex::new(Cursor { position: from, ..Cursor::default() }),
             walked: Mutex::new(Walked::default()),
@@ -394,7 +399,7 @@ struct Pass {
     statement: String,
     record: Record,
     done_before: u64,
-    began: Instant,
+    throttle: Arc<Throttle>,
     moved: AtomicU64,
     cursor: Mutex<Cursor>,
     walked: Mutex<Walked>,
@@ -433,6 +438,7 @@ enum Column {
 impl Pass {
     /// Moves batches until there are none.
     async fn work(&self, client: &Client, mut values: Values) -> Result<(), JobError> {
+        self.throttle.rest(client, &self.record, 0).await?;
         while let Some(batch) = self.next(client).await? {
             values.begin_batch();
             let writes = self.writes(&mut values, &batch).await;
@@ -440,11 +446,8 @@ impl Pass {
             let moved = if rows == 0 { 0 } else { self.write(client, batch.number, &writes).await? };
             self.cursor.lock().await.in_flight.remove(&batch.number);
             self.walked.lock().await.skipped += rows.saturating_sub(moved);
-            let all = self.moved.fetch_add(moved, Ordering::Relaxed) + moved;
-            if let Some(limit) = self.limits.rows_per_second {
-                let due = Duration::from_secs(all) / limit.get();
-                sleep(due.saturating_sub(self.began.elapsed())).await;
-            }
+            self.moved.fetch_add(moved, Ordering::Relaxed);
+            self.throttle.rest(client, &self.record, moved).await?;
         }
         Ok(())
     }

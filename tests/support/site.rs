@@ -80,6 +80,7 @@ pub(crate) fn shown(output: &Output) -> (i32, String) {
     (output.status.code().unwrap_or(-1), String::from_utf8(text).unwrap())
 }
 
+#[allow(dead_code, reason = "each test binary uses a part of it")]
 pub(crate) fn wait(mut child: Child) -> (i32, String) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while child.try_wait().unwrap().is_none() {

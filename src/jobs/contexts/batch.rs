@@ -1,7 +1,7 @@
 //! Values of one bucket, moved in one transaction.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::time::sleep;
 use tokio_postgres::types::ToSql;
@@ -13,6 +13,7 @@ use crate::catalog::{Class, Pin, Storage};
 use crate::jobs::record::Record;
 use crate::jobs::runner::{Moved, Progress};
 pub(super) use crate::jobs::runner::{gives_way, pause};
+use crate::jobs::throttle::Throttle;
 use crate::jobs::value::{Values, sql_type};
 use crate::jobs::verify::FAILURES_KEPT;
 use crate::jobs::walk::{Form, Position, Walk};
@@ -37,7 +38,6 @@ struct Origin {
 
 /// What a run has done so far, and whom it tells.
 struct Run<'a> {
-    mover: &'a Mover<'a>,
     context: &'a Context,
     pin: &'a Pin,
     record: Record,
@@ -49,7 +49,7 @@ struct Run<'a> {
     before: u64,
     total: u64,
     rows: u64,
-    began: Instant,
+    throttle: &'a Throttle,
     is_resumed: bool,
 }
 
@@ -59,6 +59,7 @@ pub(super) async fn all(
     client: &mut Client,
     context: &Context,
     pin: &Pin,
+    throttle: &Throttle,
     progress: &(dyn Fn(Progress<'_>) + Sync),
     moved: &mut Moved,
 ) -> Result<(), JobError> {
@@ -75,7 +76,6 @@ pub(super) async fn all(
         false => batch.max(BATCH_WITHOUT_INDEX),
     };
     let mut run = Run {
-        mover,
         context,
         pin,
         record,
@@ -87,12 +87,13 @@ pub(super) async fn all(
         before: begun.done,
         total: total + begun.done,
         rows: 0,
-        began: Instant::now(),
+        throttle,
         is_resumed: begun.done > 0,
     };
     let mut left = total;
     while left > mover.left_for_the_end {
         run.pass += 1;
+        throttle.rest(client, &run.record, 0).await?;
         run.walk(client, moved).await?;
         if moved.failed > 0 {
             let first = moved.failures.first().map(ToString::to_string).unwrap_or_default();
@@ -241,7 +242,7 @@ impl Run<'_> {
                     tries = 0;
                     self.rows += rows;
                     self.tell();
-                    self.rest().await;
+                    self.throttle.rest(client, &self.record, rows).await?;
                 }
                 Err(error) if gives_way(&error) => {
                     tries += 1;
@@ -302,16 +303,9 @@ impl Run<'_> {
             pass: self.pass.max(1),
             done: self.before + self.rows,
             total: self.total,
-            rate: (self.rows, self.began.elapsed()),
+            rate: (self.rows, self.throttle.worked()),
             is_resumed: self.is_resumed,
         });
-    }
-
-    async fn rest(&self) {
-        if let Some(limit) = self.mover.limits.rows_per_second {
-            let due = Duration::from_secs(self.rows) / limit.get();
-            sleep(due.saturating_sub(self.began.elapsed())).await;
-        }
     }
 }
 

@@ -41,6 +41,7 @@ use super::connection::connect;
 use super::record;
 use super::runner::{Limits, Moved, Progress, settle};
 use super::table::{Column, Table, tables};
+use super::throttle::Throttle;
 use super::value::Work;
 use super::{JobError, doing, of_t};
 use crate::catalog::{Catalog, Class, Form, Phase, Pin, RelationKind, Storage};
@@ -253,6 +254,7 @@ impl Mover<'_> {
     ) -> Result<(), JobError> {
         let mut client = self.alone(context).await?;
         self.fit(context)?;
+        let throttle = Throttle::begin(&self.limits, &client).await?;
         let Some(pin) = self.pin(&mut client, context).await? else {
             return self.strays(&mut client, context, moved).await;
         };
@@ -269,7 +271,7 @@ impl Mover<'_> {
         };
         let pin = match pin.phase {
             Phase::Moving => {
-                batch::all(self, &mut client, context, &pin, progress, moved).await?;
+                batch::all(self, &mut client, context, &pin, &throttle, progress, moved).await?;
                 let (pin, rows) = self.end(&mut client, context, &pin).await?;
                 moved.rows += rows;
                 pin

@@ -44,6 +44,7 @@ use super::connection::connect;
 use super::contexts::announce;
 use super::record::{self, Record};
 use super::runner::{Limits, Moved, Progress, pause, settle};
+use super::throttle::Throttle;
 use super::{JobError, Work, doing, schema};
 use crate::catalog::{Change, ChangePhase};
 use crate::keyring::Keys;
@@ -103,14 +104,15 @@ impl Retype<'_> {
             return Ok(Moved::default());
         }
         self.hindered(&client).await?;
+        let throttle = Throttle::begin(&self.limits, &client).await?;
         record.begin(&client, &self.goal(), prepare::rows(self, &client).await?).await?;
         prepare::make(self, &client).await?;
-        let mut moved = prepare::all(self, &client, &record, progress).await?;
+        let mut moved = prepare::all(self, &client, &record, &throttle, progress).await?;
         if moved.failed > 0 {
             return Ok(moved);
         }
         self.announce(&client).await?;
-        let swapped = self.swapped(&client, &record, progress, &mut moved).await;
+        let swapped = self.swapped(&client, &record, &throttle, progress, &mut moved).await;
         if swapped.is_err() || moved.failed > 0 {
             tracing::warn!("the change is called off: proxies are told so");
             self.withdraw(&client, ChangePhase::Before).await?;
@@ -125,6 +127,7 @@ impl Retype<'_> {
         &self,
         client: &Client,
         record: &Record,
+        throttle: &Throttle,
         progress: &(dyn Fn(Progress<'_>) + Sync),
         moved: &mut Moved,
     ) -> Result<(), JobError> {
@@ -132,11 +135,12 @@ impl Retype<'_> {
             if attempt.is_multiple_of(TRIES_BEFORE_WORDS) {
                 tracing::warn!(attempt, table = %self.target.table.name, "others do not leave the table");
             }
+            throttle.rest(client, record, 0).await?;
             match swap::swap(self, client).await? {
                 Swapped::Done => return Ok(()),
                 Swapped::GaveWay => sleep(pause()).await,
                 Swapped::TooManyLeft => {
-                    let more = prepare::all(self, client, record, progress).await?;
+                    let more = prepare::all(self, client, record, throttle, progress).await?;
                     moved.rows += more.rows;
                     (moved.failed, moved.failures) = (more.failed, more.failures);
                     if moved.failed > 0 {

@@ -6,9 +6,8 @@
 //! not logged: after a crash of the server it is empty, and the job begins again.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
 
@@ -16,6 +15,7 @@ use super::{Retype, make_schema};
 use crate::jobs::record::Record;
 use crate::jobs::runner::{Moved, Progress};
 use crate::jobs::table::{Column, Order};
+use crate::jobs::throttle::Throttle;
 use crate::jobs::value::Values;
 use crate::jobs::verify::FAILURES_KEPT;
 use crate::jobs::walk::{Form, Position, Stored, Walk};
@@ -120,6 +120,7 @@ pub(super) async fn all(
     job: &Retype<'_>,
     client: &Client,
     record: &Record,
+    throttle: &Throttle,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Moved, JobError> {
     let total = rows(job, client).await?;
@@ -142,7 +143,7 @@ pub(super) async fn all(
     };
     let mut values = Values::new(Vault::new(Arc::clone(&job.keys), os_entropy()));
     let mut moved = Moved::default();
-    let began = Instant::now();
+    throttle.rest(client, record, 0).await?;
     for pass in 1.. {
         let (mut position, mut found): (Position, u64) = (None, 0);
         loop {
@@ -150,8 +151,9 @@ pub(super) async fn all(
             position.clone_from(&piece.position);
             let batch = seal(job, &mut values, &piece.rows, &order);
             insert(job, client, &table, &batch).await?;
-            found += batch.places.len() as u64;
-            moved.rows += batch.places.len() as u64;
+            let rows = batch.places.len() as u64;
+            found += rows;
+            moved.rows += rows;
             moved.failed += batch.failures.len() as u64;
             let room = FAILURES_KEPT.saturating_sub(moved.failures.len());
             moved.failures.extend(batch.failures.into_iter().take(room));
@@ -165,13 +167,10 @@ pub(super) async fn all(
                 pass,
                 done,
                 total: total.max(done),
-                rate: (moved.rows, began.elapsed()),
+                rate: (moved.rows, throttle.worked()),
                 is_resumed: before > 0,
             });
-            if let Some(limit) = job.limits.rows_per_second {
-                let due = Duration::from_secs(moved.rows) / limit.get();
-                sleep(due.saturating_sub(began.elapsed())).await;
-            }
+            throttle.rest(client, record, rows).await?;
             if piece.is_last {
                 break;
             }
