@@ -194,6 +194,10 @@ impl Session {
                 self.copying_in = true;
                 // The client owes another Sync for each that is ignored.
                 self.unsynced |= self.queue.drop_syncs_behind_front();
+                // The server has the COPY, so what was analysed up to it is sent; its rows may take longer than the lease.
+                if self.queue.behind_front().next().is_none() {
+                    self.knowledge.is_sent();
+                }
                 self.to_client.extend_from_slice(frame);
             }
             _ if swallowed => {}

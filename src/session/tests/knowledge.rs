@@ -133,11 +133,9 @@ fn one_session_reads_a_catalog_again_before_its_lease_ends() {
 fn what_is_analysed_has_a_quarter_of_the_lease_to_be_sent_and_the_rows_of_a_copy_have_all_time() {
     let mut p = Peers::ready(usize::MAX, POLICY);
     p.client(&query("copy users (email) from stdin"));
-    p.server(&frame(b'G', &[0, 0, 1, 0, 0]));
-    p.sent();
-    p.session.is_sent();
-    // Longer than the lease, in which no catalog can be read.
     p.pass(LEASE * 2);
+    p.server(&frame(b'G', &[0, 0, 1, 0, 0]));
+    // Longer than the lease, in which no catalog can be read, and never is all sent.
     p.client(&frame(b'd', b"a@b\n"));
     assert!(!p.session.is_overdue(p.now));
     p.sent();
