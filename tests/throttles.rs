@@ -261,6 +261,7 @@ fn a_job_waits_for_standbys_that_are_behind_and_for_those_that_it_does_not_see()
     );
 
     // One that goes away.
+    site.done(&["rotate", "marked"]);
     site.promote();
     let mut running = begin(&site, job, &flags);
     under_way(&site);

@@ -45,7 +45,7 @@ impl Throttle {
             Some(most) => Some(Lag::begin(most, client).await?),
             None => None,
         };
-        let pace = limits.rows_per_second.map(|rate| Pace { rate, due: Instant::now() });
+        let pace = limits.rows_per_second.map(|rate| Pace { rate, due: None });
         let state = Mutex::new(State { pace, lag, looked: None });
         Ok(Self { began: Instant::now(), held: AtomicU64::new(0), state })
     }
@@ -95,16 +95,17 @@ impl Throttle {
 /// Rows of each second.
 struct Pace {
     rate: NonZeroU32,
-    /// When the rows that were moved so far are within the rate.
-    due: Instant,
+    /// When the rows that were moved so far are within the rate. What goes before the first ones is not made up for.
+    due: Option<Instant>,
 }
 
 impl Pace {
     /// How long to wait after so many rows.
     fn moved(&mut self, rows: u64, now: Instant) -> Duration {
         let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
-        self.due = self.due.max(earliest) + Duration::from_secs(rows) / self.rate.get();
-        self.due.saturating_duration_since(now)
+        let due = self.due.map_or(now, |due| due.max(earliest)) + Duration::from_secs(rows) / self.rate.get();
+        self.due = Some(due);
+        due.saturating_duration_since(now)
     }
 }
 
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn a_rate_holds_over_every_stretch_of_time_and_a_pause_is_not_made_up_for() {
         let start = Instant::now();
-        let mut pace = Pace { rate: NonZeroU32::new(100).unwrap(), due: start };
+        let mut pace = Pace { rate: NonZeroU32::new(100).unwrap(), due: None };
         let after = |millis: u64| start + Duration::from_millis(millis);
         let cases = [
             // 50 rows in no time, and in half of theirs.
