@@ -77,8 +77,12 @@ pub async fn jobs(client: &Client) -> Result<Vec<Job>, JobError> {
              FROM pgseal.job j ORDER BY began, relation",
             &[],
         )
-        .await
-        .map_err(refused())?;
+        .await;
+    let rows = match rows {
+        // The last job has ended since.
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(Vec::new()),
+        rows => rows.map_err(refused())?,
+    };
     let mut jobs = Vec::new();
     for row in &rows {
         let mut job = Job {
@@ -121,14 +125,17 @@ pub async fn pause(client: &Client, name: Option<&str>, is_paused: bool) -> Resu
         schema::make(client, TABLE).await.map_err(doing("does not pause its jobs"))?;
     }
     for job in &chosen {
-        client
+        let paused = client
             .execute(
                 "UPDATE pgseal.job SET paused = CASE WHEN $4 THEN COALESCE(paused, pg_catalog.now()) END
                  WHERE work = $1 AND relation = $2 AND columns = $3",
                 &[&job.work, &job.table, &job.columns, &is_paused],
             )
-            .await
-            .map_err(doing("does not pause its jobs"))?;
+            .await;
+        match paused {
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(Vec::new()),
+            paused => drop(paused.map_err(doing("does not pause its jobs"))?),
+        }
     }
     Ok(jobs(client).await?.into_iter().filter(is_meant).collect())
 }

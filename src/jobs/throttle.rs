@@ -61,7 +61,7 @@ impl Throttle {
     /// The job's record is gone, or the server refuses a query.
     pub(super) async fn rest(&self, client: &Client, record: &Record, rows: u64) -> Result<(), JobError> {
         let mut state = self.state.lock().await;
-        if let Some(pace) = &mut state.pace {
+        if let Some(pace) = state.pace.as_mut().filter(|_| rows > 0) {
             sleep(pace.moved(rows, Instant::now())).await;
         }
         if state.looked.is_some_and(|at| at.elapsed() < LOOK) {
