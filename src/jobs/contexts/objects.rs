@@ -55,7 +55,7 @@ pub(super) fn make(context: &Context, pin: &Pin, catalog: &Catalog) -> String {
          $$;
          GRANT EXECUTE ON FUNCTION pgseal.form_{n}({ty}, {ty}), pgseal.forms_{n}({ty}[]) TO PUBLIC;
          CREATE FUNCTION pgseal.stored_{n}(value {ty}) RETURNS {ty}
-         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
          DECLARE
            place int;
            is_old boolean := {value_old};
@@ -123,7 +123,7 @@ pub(super) fn function(table: &Table, pin: &Pin, catalog: &Catalog) -> String {
     let columns: String = table.columns.iter().map(column).collect();
     format!(
         "CREATE OR REPLACE FUNCTION {}() RETURNS trigger
-         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {};\n",
+         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS {};\n",
         function_name(table, pin, catalog),
         quote_literal(&format!("BEGIN {columns} RETURN NEW; END"))
     )
