@@ -55,7 +55,7 @@ pub(super) fn make(context: &Context, pin: &Pin, catalog: &Catalog) -> String {
          $$;
          GRANT EXECUTE ON FUNCTION pgseal.form_{n}({ty}, {ty}), pgseal.forms_{n}({ty}[]) TO PUBLIC;
          CREATE FUNCTION pgseal.stored_{n}(value {ty}) RETURNS {ty}
-         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS $$
          DECLARE
            place int;
            is_old boolean := {value_old};
@@ -109,6 +109,7 @@ pub(super) fn trigger(table: &Table, pin: &Pin, catalog: &Catalog) -> String {
 }
 
 /// What it does. A value that stays as it is passes: its row moves when the others do.
+/// A session keeps the plans of its functions: one that was made when the map was empty would read all of it for each row.
 pub(super) fn function(table: &Table, pin: &Pin, catalog: &Catalog) -> String {
     let n = pin.number;
     let column = |column: &crate::jobs::Column| {
@@ -123,7 +124,7 @@ pub(super) fn function(table: &Table, pin: &Pin, catalog: &Catalog) -> String {
     let columns: String = table.columns.iter().map(column).collect();
     format!(
         "CREATE OR REPLACE FUNCTION {}() RETURNS trigger
-         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS {};\n",
+         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off AS {};\n",
         function_name(table, pin, catalog),
         quote_literal(&format!("BEGIN {columns} RETURN NEW; END"))
     )
