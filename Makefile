@@ -52,7 +52,7 @@ fuzz:
 	@scripts/setup.sh cplusplus
 	PGSEAL_FUZZ_SECONDS=$(or $(SECONDS),60) fuzz/run
 
-# Tests that are too long for each run; what they print is in docs/lifecycle.md.
+# Tests that are too long for each run.
 long:
 	@scripts/setup.sh server
 	$(CARGO) test --release --test million --test retype -- --ignored --nocapture --test-threads 1

@@ -107,7 +107,7 @@ impl Writer {
 }
 
 #[test]
-#[ignore = "takes minutes: a million rows, for the figures in docs/lifecycle.md"]
+#[ignore = "takes minutes: a million rows"]
 fn a_million_texts_are_encrypted_while_the_application_goes_on() {
     let site = Site::start(2, POLICY, SCHEMA);
     let mut direct = site.direct();
