@@ -9,15 +9,16 @@
 )]
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
+#[path = "support/site.rs"]
+mod site;
 #[path = "support/mod.rs"]
 mod support;
 
+use site::{Site, wait_for};
 use support::{Cluster, Proxy, RawClient};
 
 const POLICY: &str = r#"version = 1
@@ -44,60 +45,10 @@ CREATE TABLE parts_high PARTITION OF parts FOR VALUES FROM (20) TO (1000);
 CREATE TABLE marked (id int PRIMARY KEY, mark bytea);
 ";
 
-/// Proxies and commands wait for each other so long.
-const LEASE: (&str, &str) = ("PGSEAL_CATALOG_LEASE", "1");
-
-/// A proxy that reports in its database, and the commands beside it.
-struct Site {
-    cluster: Cluster,
-    database: String,
-    proxy: Proxy,
-}
-
 impl Site {
-    fn start() -> Self {
-        let cluster = Cluster::start();
-        let database = cluster.database("app");
-        cluster.connect(&database).run(SCHEMA);
-        let proxy = Proxy::start_with(
-            cluster.address(),
-            POLICY,
-            &[("PGSEAL_DATABASE", &cluster.url(&database)), LEASE],
-        );
-        Self { cluster, database, proxy }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
-        command.args(arguments).current_dir(self.proxy.folder());
-        command.env("PGSEAL_KEYRING", "keyring/keyring.toml").env("PGSEAL_POLICY", "policy.toml");
-        command.env("PGSEAL_DATABASE", self.cluster.url(&self.database)).env(LEASE.0, LEASE.1);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// Runs a command: its exit code and what it prints.
-    fn run(&self, arguments: &[&str]) -> (i32, String) {
-        shown(&self.command(arguments).output().unwrap())
-    }
-
-    /// A command that has to succeed.
-    fn done(&self, arguments: &[&str]) -> String {
-        let (code, text) = self.run(arguments);
-        assert_eq!(code, 0, "{arguments:?}\n{text}");
-        text
-    }
-
-    fn status(&self) -> Value {
-        let output = self.command(&["status", "--json"]).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
     /// Rows of a column by key id, and rows of plaintext.
     fn keys_of(&self, column: &str) -> (BTreeMap<String, u64>, u64) {
-        let status = self.status();
-        let found = status["columns"].as_array().unwrap().iter().find(|c| c["column"] == column).unwrap();
+        let found = self.column(column);
         let keys = found["keys"].as_object().unwrap().iter();
         (
             keys.map(|(id, n)| (id.clone(), n.as_u64().unwrap())).collect(),
@@ -110,38 +61,10 @@ impl Site {
         let key = status["keys"].as_array().unwrap().iter().find(|key| key["version"] == version).unwrap();
         key["id"].as_str().unwrap().to_owned()
     }
-
-    /// Adds a version of the key and lets the proxy seal with it.
-    fn promote(&self) {
-        self.done(&["keys", "add", "default"]);
-        let start = Instant::now();
-        while self.run(&["keys", "promote", "default"]).0 != 0 {
-            assert!(start.elapsed() < Duration::from_secs(30));
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn direct(&self) -> RawClient {
-        self.cluster.connect(&self.database)
-    }
-
-    fn through(&self) -> RawClient {
-        self.proxy.connect(&self.database)
-    }
 }
 
-fn shown(output: &Output) -> (i32, String) {
-    let text = [&output.stdout[..], &output.stderr].concat();
-    (output.status.code().unwrap_or(-1), String::from_utf8(text).unwrap())
-}
-
-fn wait(mut child: Child) -> (i32, String) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "the job does not end");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    shown(&child.wait_with_output().unwrap())
+fn wait(child: Child) -> (i32, String) {
+    wait_for(child, Duration::from_secs(60))
 }
 
 /// One insert of so many rows, each written by `row`.
@@ -159,7 +82,7 @@ fn users(client: &mut RawClient, count: u32) {
 
 #[test]
 fn every_kind_of_table_is_moved_and_reads_as_before() {
-    let site = Site::start();
+    let site = Site::start(1, POLICY, SCHEMA);
     let mut client = site.through();
     users(&mut client, 60);
     insert(&mut client, "pairs", 0..50, |n| format!("({n}, 'it''s {}', '1990-01-{:02}')", n % 3, n % 28 + 1));
@@ -215,7 +138,7 @@ fn every_kind_of_table_is_moved_and_reads_as_before() {
 
 #[test]
 fn what_does_not_open_is_named_by_its_key_and_left_alone() {
-    let site = Site::start();
+    let site = Site::start(1, POLICY, SCHEMA);
     users(&mut site.through(), 30);
     insert(&mut site.through(), "loose", 0..3, |n| format!("({n}, 'note')"));
     let mut direct = site.direct();
@@ -249,7 +172,7 @@ fn what_does_not_open_is_named_by_its_key_and_left_alone() {
 
 #[test]
 fn rows_that_others_hold_are_waited_for_and_their_changes_kept() {
-    let site = Site::start();
+    let site = Site::start(1, POLICY, SCHEMA);
     users(&mut site.through(), 30);
     site.promote();
     let mut writer = site.through();
@@ -278,7 +201,7 @@ fn rows_that_others_hold_are_waited_for_and_their_changes_kept() {
 #[test]
 fn a_killed_job_goes_on_and_no_write_beside_it_is_lost() {
     const ROWS: u32 = 400;
-    let site = Site::start();
+    let site = Site::start(1, POLICY, SCHEMA);
     users(&mut site.through(), ROWS);
     for version in 2..4 {
         site.promote();
@@ -353,7 +276,7 @@ fn a_text_column_is_encrypted_beside_its_application_and_made_plaintext_again() 
     let before = direct.rows("SELECT id, body FROM letters ORDER BY id");
     let proxy =
         Proxy::start_with(cluster.address(), MIGRATING, &[("PGSEAL_DATABASE", &cluster.url(&database))]);
-    let site = Site { cluster, database, proxy };
+    let site = Site { cluster, database, proxies: vec![proxy] };
     let mut client = site.through();
     let select = "SELECT id, body FROM letters ORDER BY id";
     assert_eq!(client.rows(select), before, "plaintext is read");
@@ -413,7 +336,7 @@ bytes = { type = "text", state = "migrating" }
 done = { type = "text" }
 "#;
     let proxy = Proxy::start(cluster.address(), policy);
-    let site = Site { cluster, database, proxy };
+    let site = Site { cluster, database, proxies: vec![proxy] };
     let (code, text) = site.run(&["encrypt", "t.narrow"]);
     assert!(code == 1 && text.contains("is varchar(20) in the database"), "{text}");
     let (code, text) = site.run(&["encrypt", "t.bytes"]);

@@ -12,10 +12,13 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+#[path = "support/site.rs"]
+mod site;
 #[path = "support/mod.rs"]
 mod support;
 
-use support::{Cluster, Proxy, RawClient};
+use site::{LEASE, Site, shown};
+use support::{Cluster, Proxy};
 
 const POLICY: &str = r#"version = 1
 [table."public.users"]
@@ -23,56 +26,19 @@ email = { type = "text", mode = "deterministic" }
 note = { type = "text" }
 "#;
 
-/// Proxies and commands wait for each other so long.
-const LEASE: (&str, &str) = ("PGSEAL_CATALOG_LEASE", "1");
-
-/// A proxy that reports in its database, and the commands beside it.
-struct Site {
-    cluster: Cluster,
-    database: String,
-    proxy: Proxy,
-}
+const SCHEMA: &str = "CREATE TABLE users (id int PRIMARY KEY, email bytea UNIQUE, note bytea)";
 
 impl Site {
-    fn start() -> Self {
-        let cluster = Cluster::start();
-        let database = cluster.database("app");
-        cluster
-            .connect(&database)
-            .run("CREATE TABLE users (id int PRIMARY KEY, email bytea UNIQUE, note bytea)");
-        let proxy = Proxy::start_with(
-            cluster.address(),
-            POLICY,
-            &[("PGSEAL_DATABASE", &cluster.url(&database)), LEASE],
-        );
-        Self { cluster, database, proxy }
-    }
-
     /// Runs `pgseal keys`: its exit code and what it prints.
     fn keys(&self, arguments: &[&str]) -> (i32, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
-        command.arg("keys").args(arguments).current_dir(self.proxy.folder());
-        command.env("PGSEAL_KEYRING", "keyring/keyring.toml").env(LEASE.0, LEASE.1);
-        let output = command.output().unwrap();
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        (output.status.code().unwrap(), text)
+        let mut command = self.command(&[&["keys"], arguments].concat());
+        shown(&command.env_remove("PGSEAL_POLICY").env_remove("PGSEAL_DATABASE").output().unwrap())
     }
 
     /// The same with policy and database.
     fn change(&self, arguments: &[&str]) -> (i32, String) {
         let url = self.cluster.url(&self.database);
         self.keys(&[arguments, &["--policy", "policy.toml", "--database", &url]].concat())
-    }
-
-    fn rotate(&self) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
-        command.args(["rotate", "default"]).current_dir(self.proxy.folder());
-        command.env("PGSEAL_KEYRING", "keyring/keyring.toml").env("PGSEAL_POLICY", "policy.toml");
-        command.env("PGSEAL_DATABASE", self.cluster.url(&self.database)).env(LEASE.0, LEASE.1);
-        let output = command.output().unwrap();
-        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.success(), "{text}");
-        text
     }
 
     /// Repeats a change until it is carried out.
@@ -93,26 +59,18 @@ impl Site {
         let line = list.lines().find(|line| line.starts_with(&format!("{version} "))).unwrap();
         line.split_once(" id ").unwrap().1[..8].to_owned()
     }
-
-    fn direct(&self) -> RawClient {
-        self.cluster.connect(&self.database)
-    }
-
-    fn through(&self) -> RawClient {
-        self.proxy.connect(&self.database)
-    }
 }
 
 #[test]
 fn a_key_goes_from_staged_to_destroyed_beside_a_running_proxy() {
-    let site = Site::start();
+    let site = Site::start(1, POLICY, SCHEMA);
     let mut client = site.through();
     client.run("INSERT INTO users VALUES (1, 'ada@example.com', 'one')");
     let (first, list) = (site.id_of("default@1"), site.keys(&["list"]).1);
     assert_eq!(list.lines().count(), 1, "{list}");
 
     // Staged, and not before every proxy holds it.
-    site.proxy.process().signal("STOP");
+    site.proxies[0].process().signal("STOP");
     let (code, text) = site.keys(&["add", "default"]);
     assert_eq!(code, 0, "{text}");
     let second = site.id_of("default@2");
@@ -121,7 +79,7 @@ fn a_key_goes_from_staged_to_destroyed_beside_a_running_proxy() {
     assert!(code == 1 && text.contains("--database"), "{text}");
     let (code, text) = site.change(&["promote", "default@2"]);
     assert!(code == 1 && text.contains("does not hold it yet"), "{text}");
-    site.proxy.process().signal("CONT");
+    site.proxies[0].process().signal("CONT");
     let text = site.change_in_time(&["promote", "default"]);
     assert!(text.contains(&format!("promoted default@2 (id {second})")), "{text}");
     let list = site.keys(&["list"]).1;
@@ -158,7 +116,7 @@ fn a_key_goes_from_staged_to_destroyed_beside_a_running_proxy() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let old = site.direct().value("SELECT email FROM users WHERE id = 1").unwrap();
-    let text = site.rotate();
+    let text = site.done(&["rotate", "default"]);
     assert!(text.contains(" 0 values could not be"), "{text}");
     assert_eq!(client.value("SELECT id FROM users WHERE email = 'ada@example.com'").as_deref(), Some("1"));
     let (code, text) = site.change(&["archive", "default@1", "--dry-run"]);
@@ -173,7 +131,7 @@ fn a_key_goes_from_staged_to_destroyed_beside_a_running_proxy() {
     client.run("INSERT INTO users VALUES (5001, 'after@example.com', 'after')");
     // The CHECK is in no statement's way, for a session that reads the catalog anew either.
     site.through().run("INSERT INTO users VALUES (5002, 'anew@example.com', 'anew')");
-    let fresh = site.proxy.beside(site.cluster.address(), &[LEASE]);
+    let fresh = site.proxies[0].beside(site.cluster.address(), &[LEASE]);
     fresh.connect(&site.database).run("INSERT INTO users VALUES (5003, 'fresh@example.com', 'fresh')");
 
     // Restored, its values may come again; archived once more, it can be destroyed.
@@ -196,7 +154,7 @@ fn a_key_goes_from_staged_to_destroyed_beside_a_running_proxy() {
 
 #[test]
 fn a_proxy_that_is_silent_holds_a_promotion_up_until_it_is_told_to_be_gone() {
-    let site = Site::start();
+    let site = Site::start(1, POLICY, SCHEMA);
     site.keys(&["add", "default"]);
     // One that reported and was killed.
     let start = Instant::now();
@@ -225,7 +183,7 @@ fn a_proxy_that_is_silent_holds_a_promotion_up_until_it_is_told_to_be_gone() {
     let (code, text) = site.change(&["promote", "default@2", "--gone", "dead"]);
     assert_eq!(code, 0, "{text}");
     // One that ends takes its report away.
-    site.proxy.process().signal("TERM");
+    site.proxies[0].process().signal("TERM");
     let start = Instant::now();
     while site.direct().value("SELECT count(*) FROM pgseal.proxy") != Some("0".to_owned()) {
         assert!(start.elapsed() < Duration::from_secs(20), "the report stays");
@@ -236,20 +194,20 @@ fn a_proxy_that_is_silent_holds_a_promotion_up_until_it_is_told_to_be_gone() {
     // There is no row, but a proxy would go on sealing with it for the deterministic column.
     let (code, text) = site.change(&["archive", "default@1", "--no-proxies"]);
     assert!(code == 1 && text.contains("run \"pgseal rotate\" to its end first"), "{text}");
-    site.rotate();
+    site.done(&["rotate", "default"]);
     assert_eq!(site.change(&["archive", "default@1", "--no-proxies"]).0, 0);
 }
 
 #[test]
 fn a_keyring_that_is_wrong_is_not_taken_and_the_one_before_goes_on() {
-    let site = Site::start();
+    let site = Site::start(1, POLICY, SCHEMA);
     let mut client = site.through();
     client.run("INSERT INTO users VALUES (1, 'ada@example.com', 'one')");
-    let path = site.proxy.folder().join("keyring/keyring.toml");
+    let path = site.proxies[0].folder().join("keyring/keyring.toml");
     let whole = fs::read_to_string(&path).unwrap();
     let told = |what: &str| {
         let start = Instant::now();
-        while !String::from_utf8_lossy(&site.proxy.log()).contains(what) {
+        while !String::from_utf8_lossy(&site.proxies[0].log()).contains(what) {
             assert!(start.elapsed() < Duration::from_secs(20), "{what} is not logged");
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -265,7 +223,7 @@ fn a_keyring_that_is_wrong_is_not_taken_and_the_one_before_goes_on() {
 
 #[test]
 fn keys_are_wrapped_anew_exported_and_imported() {
-    let site = Site::start();
+    let site = Site::start(1, POLICY, SCHEMA);
     let mut client = site.through();
     client.run("INSERT INTO users VALUES (1, 'ada@example.com', 'one')");
     site.keys(&["add", "health"]);
@@ -274,8 +232,8 @@ fn keys_are_wrapped_anew_exported_and_imported() {
     assert!(site.keys(&["list"]).1.contains("kek file:kek,file:new-kek"));
     let (code, text) = site.keys(&["rewrap", "--finish"]);
     assert!(code == 0 && text.contains("dropped 2 wraps"), "{text}");
-    fs::remove_file(site.proxy.folder().join("keyring/kek")).unwrap();
-    site.proxy.process().signal("HUP");
+    fs::remove_file(site.proxies[0].folder().join("keyring/kek")).unwrap();
+    site.proxies[0].process().signal("HUP");
     assert_eq!(client.value("SELECT note FROM users WHERE id = 1").as_deref(), Some("one"));
 
     let (code, text) = site.keys(&["export", "copy.toml"]);
@@ -287,7 +245,7 @@ fn keys_are_wrapped_anew_exported_and_imported() {
     let (_, before) = site.keys(&["list"]);
 
     // Another keyring takes in what it does not have, under the next number.
-    let other = site.proxy.folder().join("other");
+    let other = site.proxies[0].folder().join("other");
     let keyring = other.join("keyring.toml").display().to_string();
     let kek = format!("file:{}", other.join("kek").display());
     let init = Command::new(env!("CARGO_BIN_EXE_pgseal"))

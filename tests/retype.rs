@@ -9,13 +9,15 @@
     reason = "test code: a failed expectation is a failed test"
 )]
 
-use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+#[path = "support/site.rs"]
+mod site;
 #[path = "support/mod.rs"]
 mod support;
 
-use support::{Cluster, Proxy, RawClient};
+use site::{Site, wait};
+use support::RawClient;
 
 const POLICY: &str = r#"version = 1
 [table."public.staff"]
@@ -40,84 +42,12 @@ COMMENT ON COLUMN paid.pay IS 'a month';
 CREATE TABLE loose (code int8, n int);
 ";
 
-/// Proxies and commands wait for each other so long.
-const LEASE: (&str, &str) = ("PGSEAL_CATALOG_LEASE", "1");
-
-/// Proxies that report in their database, and the commands beside them.
-struct Site {
-    cluster: Cluster,
-    database: String,
-    proxies: Vec<Proxy>,
-}
-
 impl Site {
-    fn start(proxies: usize) -> Self {
-        Self::with(proxies, SCHEMA, POLICY)
-    }
-
-    fn with(proxies: usize, schema: &str, policy: &str) -> Self {
-        let cluster = Cluster::start();
-        let database = cluster.database("app");
-        cluster.connect(&database).run(schema);
-        let url = cluster.url(&database);
-        let environment = [("PGSEAL_DATABASE", &*url), LEASE];
-        let mut all = vec![Proxy::start_with(cluster.address(), policy, &environment)];
-        for _ in 1..proxies {
-            let next = all[0].beside(cluster.address(), &environment);
-            all.push(next);
-        }
-        Self { cluster, database, proxies: all }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgseal"));
-        command.args(arguments).current_dir(self.proxies[0].folder());
-        command.env("PGSEAL_KEYRING", "keyring/keyring.toml").env("PGSEAL_POLICY", "policy.toml");
-        command.env("PGSEAL_DATABASE", self.cluster.url(&self.database)).env(LEASE.0, LEASE.1);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> (i32, String) {
-        shown(&self.command(arguments).output().unwrap())
-    }
-
-    /// A command that has to succeed.
-    fn done(&self, arguments: &[&str]) -> String {
-        let (code, text) = self.run(arguments);
-        assert_eq!(code, 0, "{arguments:?}\n{text}");
-        text
-    }
-
-    fn direct(&self) -> RawClient {
-        self.cluster.connect(&self.database)
-    }
-
-    fn through(&self, proxy: usize) -> RawClient {
-        self.proxies[proxy].connect(&self.database)
-    }
-
-    /// Rows and plaintext rows of a column, by `pgseal status`.
+    /// Rows and plaintext rows of a column.
     fn counted(&self, column: &str) -> (u64, u64) {
-        let output = self.command(&["status", "--json"]).output().unwrap();
-        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let found = status["columns"].as_array().unwrap().iter().find(|c| c["column"] == column).unwrap();
+        let found = self.column(column);
         (found["rows"].as_u64().unwrap(), found["plaintext"].as_u64().unwrap())
     }
-}
-
-fn shown(output: &Output) -> (i32, String) {
-    let text = [&output.stdout[..], &output.stderr].concat();
-    (output.status.code().unwrap_or(-1), String::from_utf8(text).unwrap())
-}
-
-fn wait(mut child: Child) -> (i32, String) {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < deadline, "the job does not end");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    shown(&child.wait_with_output().unwrap())
 }
 
 /// What nothing but plaintext has in it: bytes of a document, and the digits of a numeric as the server stores them.
@@ -177,8 +107,8 @@ fn types(client: &mut RawClient) -> Vec<String> {
 
 #[test]
 fn types_change_and_change_back_and_everything_else_stays() {
-    let site = Site::start(1);
-    let mut client = site.through(0);
+    let site = Site::start(1, POLICY, SCHEMA);
+    let mut client = site.through();
     fill(&mut client, 400);
     let mut direct = site.direct();
     direct.run(&format!(
@@ -270,13 +200,13 @@ fn types_change_and_change_back_and_everything_else_stays() {
 /// What a cursor holds beyond its transaction is of the types that there were then.
 #[test]
 fn cursors_that_hold_rows_from_before_a_change_give_them_or_an_error() {
-    let site = Site::start(1);
-    let mut client = site.through(0);
+    let site = Site::start(1, POLICY, SCHEMA);
+    let mut client = site.through();
     fill(&mut client, 20);
     let declare = "DECLARE held CURSOR WITH HOLD FOR SELECT id, born, pay FROM staff ORDER BY id";
     let rows = client.rows("SELECT id, born, pay FROM staff ORDER BY id");
     for work in ["encrypt", "decrypt"] {
-        let mut holder = site.through(0);
+        let mut holder = site.through();
         holder.run(declare);
         site.done(&[work, "staff"]);
         let start = Instant::now();
@@ -323,7 +253,7 @@ born = { type = "date", state = "migrating" }
 [table."public.other_type"]
 born = { type = "date", state = "migrating" }
 "#;
-    let site = Site::with(1, schema, policy);
+    let site = Site::start(1, policy, schema);
     let dump = |direct: &mut RawClient| {
         direct.rows("SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend
              WHERE objid >= 16384 AND pg_describe_object(classid, objid, objsubid) !~ 'pgseal|toast' ORDER BY 1")
@@ -411,7 +341,8 @@ const BY_PAY: &str = "SELECT id, born FROM staff WHERE pay = $1";
 
 impl Writer {
     fn new(site: &Site, number: u64) -> Self {
-        let client = site.through(usize::try_from(number).unwrap() % site.proxies.len());
+        let proxy = usize::try_from(number).unwrap() % site.proxies.len();
+        let client = site.proxies[proxy].connect(&site.database);
         let mut writer = Self {
             client,
             number,
@@ -606,9 +537,9 @@ fn longest_lock(dry_run: &str) -> Duration {
 }
 
 #[test]
-#[ignore = "takes minutes: a million rows, for the figures in docs/lifecycle.md"]
+#[ignore = "takes minutes: a million rows"]
 fn a_million_rows_change_their_types() {
-    let site = Site::start(2);
+    let site = Site::start(2, POLICY, SCHEMA);
     let mut direct = site.direct();
     direct.run(
         "INSERT INTO staff (id, born, pay, plain, doc, mood)
@@ -656,8 +587,8 @@ fn a_million_rows_change_their_types() {
 
 #[test]
 fn types_change_under_load_and_however_often_the_job_is_killed() {
-    let site = Site::start(2);
-    let mut client = site.through(0);
+    let site = Site::start(2, POLICY, SCHEMA);
+    let mut client = site.through();
     fill(&mut client, 1500);
     let before = client.rows("SELECT id, born, pay, doc, mood FROM staff WHERE n = 0 ORDER BY id");
     let told = under_load(&site, 4, 4, 3);

@@ -4,14 +4,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
 
 use super::chain::{self, Begin, Code, Head, Line};
 use super::{AuditError, Record, Settings};
-use crate::keyring::Keys;
+use crate::keyring::{Keys, lock_within};
 use crate::secret::Secret;
 
 /// Bytes of a record, as most are.
@@ -284,17 +284,10 @@ fn open(path: &std::path::Path) -> io::Result<File> {
 
 /// `None`: another process has it. One that was just killed may have it for a moment longer.
 fn lock(file: &File) -> Result<(), Option<io::Error>> {
-    let started = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if started.elapsed() < LOCK_WAIT => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(TryLockError::WouldBlock) => return Err(None),
-            Err(TryLockError::Error(error)) => return Err(Some(error)),
-        }
-    }
+    lock_within(file, LOCK_WAIT).map_err(|error| match error {
+        TryLockError::WouldBlock => None,
+        TryLockError::Error(error) => Some(error),
+    })
 }
 
 /// The last whole record; `None` if there is something else.

@@ -12,6 +12,9 @@ use super::{JobError, doing, schema};
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS pgseal.counted (
   column_name text PRIMARY KEY, counted timestamptz NOT NULL, plaintext bigint NOT NULL, keys jsonb NOT NULL)";
 
+/// What the database does that refuses to look for a table.
+const UNKNOWN: &str = "does not tell what is in schema pgseal";
+
 /// The last count of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
@@ -30,7 +33,7 @@ pub struct Counted {
 /// # Errors
 /// The server refuses a query.
 pub async fn are_counts_shown(client: &Client) -> Result<bool, JobError> {
-    exists(client, "pgseal.proxy").await
+    schema::exists(client, "pgseal.proxy", UNKNOWN).await
 }
 
 /// Writes down what was counted, in the place of what was counted of the same columns before.
@@ -38,7 +41,7 @@ pub async fn are_counts_shown(client: &Client) -> Result<bool, JobError> {
 /// # Errors
 /// The server refuses a statement, since this user may not make the table or write to it for example.
 pub async fn keep_counts(client: &Client, columns: &[ColumnStatus]) -> Result<(), JobError> {
-    if !exists(client, "pgseal.counted").await? {
+    if !schema::exists(client, "pgseal.counted", UNKNOWN).await? {
         match schema::make(client, TABLE).await {
             Err(error) if schema::is_race(&error) => {}
             made => made.map_err(doing("makes no table in schema pgseal"))?,
@@ -67,7 +70,7 @@ pub async fn keep_counts(client: &Client, columns: &[ColumnStatus]) -> Result<()
 /// # Errors
 /// The server refuses a query, since this user may not read the table for example.
 pub async fn counted(client: &Client) -> Result<Vec<Counted>, JobError> {
-    if !exists(client, "pgseal.counted").await? {
+    if !schema::exists(client, "pgseal.counted", UNKNOWN).await? {
         return Ok(Vec::new());
     }
     let rows = client
@@ -86,12 +89,4 @@ pub async fn counted(client: &Client) -> Result<Vec<Counted>, JobError> {
         keys: serde_json::from_str(row.get(3)).unwrap_or_default(),
     };
     Ok(rows.iter().map(one).collect())
-}
-
-async fn exists(client: &Client, table: &str) -> Result<bool, JobError> {
-    let row = client
-        .query_one("SELECT pg_catalog.to_regclass($1) IS NOT NULL", &[&table])
-        .await
-        .map_err(doing("does not tell what is in schema pgseal"))?;
-    Ok(row.get(0))
 }

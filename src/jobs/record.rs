@@ -20,6 +20,9 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS pgseal.job (
 /// Tries to make the table, where several commands may try at once.
 const TRIES: u32 = 5;
 
+/// What the database does that refuses to look for them.
+const UNKNOWN: &str = "does not tell whether it has jobs";
+
 /// A job on one table, as far as the database tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -65,7 +68,7 @@ impl Job {
 /// # Errors
 /// The server refuses a query.
 pub async fn jobs(client: &Client) -> Result<Vec<Job>, JobError> {
-    if !exists(client).await? {
+    if !schema::exists(client, "pgseal.job", UNKNOWN).await? {
         return Ok(Vec::new());
     }
     let refused = || doing("does not show its jobs");
@@ -286,14 +289,6 @@ fn lock_name(column: &str) -> String {
 async fn is_ready(client: &Client) -> Result<bool, JobError> {
     let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute
                WHERE attrelid = pg_catalog.to_regclass('pgseal.job') AND attname = 'paused')";
-    let row = client.query_one(sql, &[]).await.map_err(doing("does not tell whether it has jobs"))?;
-    Ok(row.get(0))
-}
-
-async fn exists(client: &Client) -> Result<bool, JobError> {
-    let row = client
-        .query_one("SELECT pg_catalog.to_regclass('pgseal.job') IS NOT NULL", &[])
-        .await
-        .map_err(doing("does not tell whether it has jobs"))?;
+    let row = client.query_one(sql, &[]).await.map_err(doing(UNKNOWN))?;
     Ok(row.get(0))
 }

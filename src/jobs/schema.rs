@@ -3,6 +3,8 @@
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::{JobError, doing};
+
 /// Makes a table of the schema, by its CREATE TABLE IF NOT EXISTS, and the schema before it where it is missing.
 ///
 /// # Errors
@@ -14,6 +16,17 @@ pub async fn make(client: &Client, table: &str) -> Result<(), tokio_postgres::Er
         client.batch_execute("CREATE SCHEMA IF NOT EXISTS pgseal").await?;
     }
     client.batch_execute(table).await
+}
+
+/// Whether there is a relation of this name, which has its schema; `refusal` is what the database is said to do if it does
+/// not tell.
+///
+/// # Errors
+/// The server refuses the query.
+pub(super) async fn exists(client: &Client, relation: &str, refusal: &'static str) -> Result<bool, JobError> {
+    let sql = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
+    let row = client.query_one(sql, &[&relation]).await.map_err(doing(refusal))?;
+    Ok(row.get(0))
 }
 
 /// Lets the proxies' login read a table of the schema, where another one has made it: they show what is in it. That it

@@ -145,16 +145,23 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(io_error("cannot open", &path))?;
-        let started = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self(file)),
-                Err(TryLockError::WouldBlock) if started.elapsed() < wait => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(TryLockError::WouldBlock) => return Err(DiskError::Locked { path }),
-                Err(TryLockError::Error(error)) => return Err(io_error("cannot lock", &path)(error)),
+        match lock_within(&file, wait) {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(DiskError::Locked { path }),
+            Err(TryLockError::Error(error)) => Err(io_error("cannot lock", &path)(error)),
+        }
+    }
+}
+
+/// Locks a file for this process, and waits so long for another one that has it.
+pub(crate) fn lock_within(file: &File, wait: Duration) -> Result<(), TryLockError> {
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if started.elapsed() < wait => {
+                std::thread::sleep(Duration::from_millis(20));
             }
+            locked => return locked,
         }
     }
 }

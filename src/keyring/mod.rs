@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 pub use disk::DiskError;
+pub(crate) use disk::lock_within;
 pub use file::{Entry, Keyring, KeyringError, Problem, Wrap};
 pub use kek::{KekError, KekProvider, KekSource, PassphraseSource, WrapContext};
 pub use keks::Keks;

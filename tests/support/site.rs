@@ -3,6 +3,8 @@
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::support::{Cluster, Proxy, RawClient};
 
 /// Proxies and commands wait for each other so long.
@@ -45,9 +47,14 @@ impl Site {
         command
     }
 
+    /// Runs a command: its exit code and what it prints.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String) {
+        shown(&self.command(arguments).output().unwrap())
+    }
+
     /// A command that has to succeed.
     pub(crate) fn done(&self, arguments: &[&str]) -> String {
-        let (code, text) = shown(&self.command(arguments).output().unwrap());
+        let (code, text) = self.run(arguments);
         assert_eq!(code, 0, "{arguments:?}\n{text}");
         text
     }
@@ -57,13 +64,26 @@ impl Site {
         self.done(&["keys", "add", "default"]);
         let start = Instant::now();
         loop {
-            let (code, text) = shown(&self.command(&["keys", "promote", "default"]).output().unwrap());
+            let (code, text) = self.run(&["keys", "promote", "default"]);
             if code == 0 {
                 return;
             }
             assert!(start.elapsed() < Duration::from_secs(30), "{text}");
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// What `pgseal status` counts.
+    pub(crate) fn status(&self) -> Value {
+        let output = self.command(&["status", "--json"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A column of that.
+    pub(crate) fn column(&self, name: &str) -> Value {
+        let status = self.status();
+        status["columns"].as_array().unwrap().iter().find(|c| c["column"] == name).unwrap().clone()
     }
 
     pub(crate) fn direct(&self) -> RawClient {
@@ -81,8 +101,14 @@ pub(crate) fn shown(output: &Output) -> (i32, String) {
 }
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
-pub(crate) fn wait(mut child: Child) -> (i32, String) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+pub(crate) fn wait(child: Child) -> (i32, String) {
+    wait_for(child, Duration::from_secs(120))
+}
+
+/// The same for so long.
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+pub(crate) fn wait_for(mut child: Child, longest: Duration) -> (i32, String) {
+    let deadline = Instant::now() + longest;
     while child.try_wait().unwrap().is_none() {
         assert!(Instant::now() < deadline, "the job does not end");
         std::thread::sleep(Duration::from_millis(20));

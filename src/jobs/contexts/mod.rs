@@ -43,7 +43,7 @@ use super::runner::{Limits, Moved, Progress, settle};
 use super::table::{Column, Table, tables};
 use super::throttle::Throttle;
 use super::value::Work;
-use super::{JobError, doing, of_t};
+use super::{JobError, doing, of_t, schema};
 use crate::catalog::{Catalog, Class, Form, Phase, Pin, RelationKind, Storage};
 use crate::crypto::{KeyId, Mode};
 use crate::datum::Oid;
@@ -776,9 +776,5 @@ async fn settled(database: &str, lock_wait: Duration) -> Result<Client, JobError
 /// Whether the objects of a pin's move are there.
 async fn has_objects(client: &Client, pin: &Pin) -> Result<bool, JobError> {
     let name = format!("pgseal.bucket_{}", pin.number);
-    let row = client
-        .query_one("SELECT pg_catalog.to_regclass($1) IS NOT NULL", &[&name])
-        .await
-        .map_err(doing("does not tell what a move has left"))?;
-    Ok(row.get(0))
+    schema::exists(client, &name, "does not tell what a move has left").await
 }

@@ -51,6 +51,8 @@ use crate::keyring::Keys;
 
 /// Tries at the lock before people are told.
 const TRIES_BEFORE_WORDS: u32 = 20;
+/// What the database does that refuses to look for a table.
+const UNKNOWN: &str = "does not tell how far the change is";
 
 /// Changes the types of one table's columns.
 pub struct Retype<'a> {
@@ -93,7 +95,7 @@ impl Retype<'_> {
         record::lock(&client, &self.target.table.name.column("*")).await?;
         // One record for the table, whichever of its columns an earlier run was about.
         let record = Record { columns: vec!["*".to_owned()], ..Record::new(self.work, &self.target.table) };
-        if self.exists(&client, &self.change(ChangePhase::After).relation()).await? {
+        if schema::exists(&client, &self.change(ChangePhase::After).relation(), UNKNOWN).await? {
             tracing::info!(table = %self.target.table.name, "ends a change that has happened");
             record.begin(&client, &self.goal(), 0).await?;
             self.finish(&client, &record).await?;
@@ -187,8 +189,8 @@ impl Retype<'_> {
 
     /// Takes away what a run has left that was killed at its very end.
     async fn clean(&self, client: &Client, record: &Record) -> Result<(), JobError> {
-        let has_record = self.exists(client, "pgseal.job").await?;
-        if has_record || self.exists(client, &prepare::sealed(self)).await? {
+        let has_record = schema::exists(client, "pgseal.job", UNKNOWN).await?;
+        if has_record || schema::exists(client, &prepare::sealed(self), UNKNOWN).await? {
             record.begin(client, &self.goal(), 0).await?;
             prepare::drop(self, client).await?;
             record.end(client).await?;
@@ -235,14 +237,6 @@ impl Retype<'_> {
         }
         tracing::warn!(relation, "others hold the table: it can be dropped later");
         Ok(())
-    }
-
-    async fn exists(&self, client: &Client, relation: &str) -> Result<bool, JobError> {
-        let row = client
-            .query_one("SELECT pg_catalog.to_regclass($1) IS NOT NULL", &[&relation])
-            .await
-            .map_err(doing("does not tell how far the change is"))?;
-        Ok(row.get(0))
     }
 
     fn change(&self, phase: ChangePhase) -> Change {

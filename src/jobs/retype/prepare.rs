@@ -255,14 +255,12 @@ pub(super) async fn insert(
     }
     let numbers = 0..batch.values.len();
     let list = |part: &dyn Fn(usize) -> String| numbers.clone().map(part).collect::<String>();
-    let (array, cast) = match job.work {
-        Work::Encrypt | Work::Rotate => ("bytea[]", None),
-        Work::Decrypt => ("text[]", Some(())),
-    };
+    let is_text = job.work == Work::Decrypt;
+    let array = if is_text { "text[]" } else { "bytea[]" };
     // What a value does not fit into is an error, not cut: assignment casts do that, explicit ones do not.
-    let value = |i: usize| match cast {
-        None => format!(", n.v{i}"),
-        Some(()) => format!(", n.v{i}::{}", without_modifier(new_type(job, i))),
+    let value = |i: usize| match is_text {
+        true => format!(", n.v{i}::{}", without_modifier(new_type(job, i))),
+        false => format!(", n.v{i}"),
     };
     let sql = format!(
         "INSERT INTO {table} AS s (place, version{}) SELECT n.place::tid, n.version{}
@@ -274,26 +272,20 @@ pub(super) async fn insert(
         list(&|i| format!(", v{i}")),
         list(&|i| format!(", c{i} = excluded.c{i}")),
     );
-    let texts: Vec<Vec<Option<String>>> = match job.work {
-        Work::Encrypt | Work::Rotate => Vec::new(),
-        Work::Decrypt => {
-            let text = |value: &Option<Vec<u8>>| {
-                value.as_deref().map(|value| String::from_utf8_lossy(value).into_owned())
-            };
-            batch.values.iter().map(|column| column.iter().map(text).collect()).collect()
-        }
-    };
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&batch.places, &batch.versions];
-    match job.work {
-        Work::Encrypt | Work::Rotate => {
-            parameters.extend(batch.values.iter().map(|column| column as &(dyn ToSql + Sync)));
-        }
-        Work::Decrypt => parameters.extend(texts.iter().map(|column| column as &(dyn ToSql + Sync))),
+    let texts: Vec<Vec<Option<String>>>;
+    if is_text {
+        let text = |value: &Option<Vec<u8>>| {
+            value.as_deref().map(|value| String::from_utf8_lossy(value).into_owned())
+        };
+        texts = batch.values.iter().map(|column| column.iter().map(text).collect()).collect();
+        parameters.extend(texts.iter().map(|column| column as &(dyn ToSql + Sync)));
+    } else {
+        parameters.extend(batch.values.iter().map(|column| column as &(dyn ToSql + Sync)));
     }
-    client.execute(&sql, &parameters).await.map(drop_count).map_err(doing("does not keep prepared values"))
+    client.execute(&sql, &parameters).await.map_err(doing("does not keep prepared values"))?;
+    Ok(())
 }
-
-fn drop_count(_: u64) {}
 
 /// `numeric(12,2)` without its `(12,2)`; an array type without that of its elements.
 fn without_modifier(ty: &str) -> String {
