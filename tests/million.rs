@@ -18,7 +18,7 @@ mod site;
 mod support;
 
 use site::Site;
-use support::RawClient;
+use support::{Dice, RawClient};
 
 const ROWS: u64 = 1_000_000;
 
@@ -40,20 +40,13 @@ CREATE VIEW known AS SELECT id, email FROM people WHERE email IS NOT NULL;
 struct Writer {
     client: RawClient,
     number: u64,
-    seed: u64,
+    dice: Dice,
     own: BTreeMap<u64, String>,
     statements: u64,
     longest: Duration,
 }
 
 impl Writer {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        self.seed % below
-    }
-
     fn ask(&mut self, sql: &str) -> Vec<Vec<Option<String>>> {
         let began = Instant::now();
         let rows = self.client.rows(sql);
@@ -65,9 +58,9 @@ impl Writer {
     fn turn(&mut self, round: u64) {
         let some = |text: &str| Some(text.to_owned());
         let n = self.number;
-        let any = 1 + self.roll(ROWS);
+        let any = 1 + self.dice.roll(ROWS);
         let (all, email) = (format!("SELECT email, note FROM people WHERE id = {any}"), format!("p{any}@x"));
-        match self.roll(6) {
+        match self.dice.roll(6) {
             0 => {
                 let id = ROWS * (n + 1) + round + 1;
                 let email = format!("w{n}-{round}@x");
@@ -133,10 +126,10 @@ fn a_million_texts_are_encrypted_while_the_application_goes_on() {
                 let (stop, site) = (&stop, &site);
                 move || {
                     let client = site.proxies[usize::try_from(number).unwrap() % 2].connect(&site.database);
-                    let seed = 0x9e37_79b9_7f4a_7c15 + number;
+                    let dice = Dice(0x9e37_79b9_7f4a_7c15 + number);
                     let (statements, longest) = (0, Duration::ZERO);
                     let mut writer =
-                        Writer { client, number, seed, own: BTreeMap::new(), statements, longest };
+                        Writer { client, number, dice, own: BTreeMap::new(), statements, longest };
                     let mut round = 0;
                     while !stop.load(Ordering::Relaxed) {
                         writer.turn(round);

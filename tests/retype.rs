@@ -17,7 +17,7 @@ mod site;
 mod support;
 
 use site::{Site, wait};
-use support::RawClient;
+use support::{Dice, RawClient};
 
 const POLICY: &str = r#"version = 1
 [table."public.staff"]
@@ -305,18 +305,6 @@ fn answer(frames: Vec<support::Frame>) -> Result<Vec<Vec<Option<String>>>, (Stri
     let text = |value: Option<Vec<u8>>| value.map(|value| String::from_utf8(value).unwrap());
     let rows = frames.iter().filter(|frame| frame.tag == b'D');
     Ok(rows.map(|row| row.values().into_iter().map(text).collect()).collect())
-}
-
-/// Numbers that are the same in each run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % below
-    }
 }
 
 /// What one writer has seen.

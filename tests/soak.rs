@@ -25,7 +25,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::message::*;
-use support::{Cluster, Frame, Proxy, RawClient};
+use support::{Cluster, Dice, Frame, Proxy, RawClient};
 
 const POLICY: &str = r#"
 version = 1
@@ -41,18 +41,6 @@ const MEMORY_SLACK_KB: usize = 40 * 1024;
 
 fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
-}
-
-/// A generator that needs no more than to be repeatable.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
 }
 
 /// What all sessions count.

@@ -11,7 +11,7 @@ use pgseal::sql::{
 };
 use sealed_plan::SealedPlan;
 
-use crate::support::{Cluster, RawClient, message};
+use crate::support::{Cluster, Dice, RawClient, message};
 use crate::versions::{is_newer, major};
 
 /// Statements and their verdicts, as `sql`'s own tests read them.
@@ -344,7 +344,7 @@ fn declared(parameter: &Parameter) -> u32 {
 /// Statements made from those of the corpus by moving their tokens about.
 struct Mutants {
     pieces: Vec<Vec<String>>,
-    state: u64,
+    dice: Dice,
 }
 
 impl Mutants {
@@ -363,15 +363,12 @@ impl Mutants {
             });
             Some(texts.collect())
         });
-        Self { pieces: pieces.collect(), state: seed }
+        Self { pieces: pieces.collect(), dice: Dice(seed) }
     }
 
-    /// Xorshift: the same mutants in every run.
+    /// The same mutants in every run.
     fn below(&mut self, bound: usize) -> usize {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        usize::try_from(self.state % bound.max(1) as u64).unwrap()
+        usize::try_from(self.dice.roll(bound.max(1) as u64)).unwrap()
     }
 
     fn any_piece(&mut self) -> String {

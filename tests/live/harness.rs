@@ -1,7 +1,7 @@
 //! The test support itself.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{Cluster, Supervised, message};
 
@@ -68,4 +68,16 @@ fn stands_in_for_a_test_that_is_killed() {
     let sleeper = Supervised::start(&["sleep", "600"], &[], None, &log, None, "KILL");
     std::fs::write(&log, format!("{}\n", sleeper.pid())).unwrap();
     std::thread::sleep(Duration::from_secs(600));
+}
+
+/// Looks until there is something to be seen, for so many seconds at most.
+pub(super) fn until<T>(seconds: u64, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(seconds), "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

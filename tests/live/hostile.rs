@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::fixture::{Twin, policy, schema};
 use crate::support::message::*;
-use crate::support::{Cluster, Proxy, RawClient};
+use crate::support::{Cluster, Dice, Proxy, RawClient};
 
 /// What may come instead of a startup message.
 fn before_startup() -> Vec<(&'static str, Vec<u8>)> {
@@ -113,13 +113,8 @@ fn random_changes_to_good_messages_harm_nobody() {
         close(b'S', ""),
     ]
     .concat();
-    let mut state = 0x1234_5678_9abc_def1_u64;
-    let mut next = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state >> 33).unwrap() % below
-    };
+    let mut dice = Dice(0x1234_5678_9abc_def1);
+    let mut next = |below: usize| usize::try_from(dice.next() >> 33).unwrap() % below;
     for _ in 0..150 {
         let mut bytes = good.clone();
         for _ in 0..1 + next(4) {

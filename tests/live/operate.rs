@@ -7,9 +7,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::admin::{free_address, get, status};
+use crate::harness::until;
 use crate::support::message::*;
 use crate::support::{Authority, Cluster, Frame, Proxy, RawClient, pgseal};
 
@@ -18,17 +19,6 @@ const POLICY: &str = "version = 1\n[table.\"public.people\"]\nemail = { type = \
 
 const SCHEMA: &str = "CREATE TABLE people (id serial PRIMARY KEY, email bytea UNIQUE, note bytea);
                       CREATE TABLE plain (id int PRIMARY KEY, v text)";
-
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 /// Answers of `/metrics` in their order, for the parser of Prometheus' client library; gives the families of the last.
 pub(super) fn parsed(answers: &[String]) -> String {
@@ -164,7 +154,7 @@ fn all_files_change_under_load_and_no_statement_fails() {
                     // Only who asks for it takes protection away.
                     proxy.process().signal("HUP");
                 }
-                until("all is read again", || {
+                until(60, "all is read again", || {
                     let now = status(admin);
                     let keys = now["keys"].as_array().unwrap().len();
                     let is_new = now["policy"]["digest"] != digest && keys == generation as usize + 1;
@@ -291,11 +281,11 @@ fn a_proxy_stops_under_load_and_no_transaction_fails() {
             }
         };
         let workers: Vec<_> = (0..9).map(|number| scope.spawn(work(number))).collect();
-        until("work begins", || (transactions.load(Ordering::Relaxed) > 200).then_some(()));
+        until(60, "work begins", || (transactions.load(Ordering::Relaxed) > 200).then_some(()));
         first.process().signal("TERM");
-        until("the proxy ends", || (!first.process().is_alive()).then_some(()));
+        until(60, "the proxy ends", || (!first.process().is_alive()).then_some(()));
         let at_the_end = transactions.load(Ordering::Relaxed);
-        until("work goes on", || (transactions.load(Ordering::Relaxed) > at_the_end + 100).then_some(()));
+        until(60, "work goes on", || (transactions.load(Ordering::Relaxed) > at_the_end + 100).then_some(()));
         done.store(true, Ordering::Relaxed);
         workers.into_iter().map(|worker| worker.join().unwrap()).unzip()
     });
@@ -365,7 +355,7 @@ impl Busy {
     /// Another version of the key seals.
     pub(super) fn promote(&self) {
         self.done(&["keys", "add", "default"]);
-        until("it is promoted", || {
+        until(60, "it is promoted", || {
             self.command(&["keys", "promote", "default"]).output().unwrap().status.success().then_some(())
         });
     }
@@ -382,20 +372,21 @@ fn a_rotation_is_seen_from_its_beginning_to_what_it_leaves() {
     assert!(column("email")["stored"].is_null(), "nobody has counted");
     let before = metrics(busy.admin);
     busy.done(&["status"]);
-    let stored =
-        until("the counts are shown", || Some(column("email")["stored"].clone()).filter(|s| !s.is_null()));
+    let stored = until(60, "the counts are shown", || {
+        Some(column("email")["stored"].clone()).filter(|s| !s.is_null())
+    });
     let [old] = stored["keys"].as_object().unwrap().keys().cloned().collect::<Vec<_>>().try_into().unwrap();
     assert_eq!((&stored["keys"][&old], &stored["plaintext"]), (&2000.into(), &0.into()));
     assert!(stored["age_seconds"].as_u64().unwrap() < 60);
 
     busy.promote();
-    until("the move is announced", || {
+    until(60, "the move is announced", || {
         let moves = status(busy.admin)["fleet"]["moves"].clone();
         (moves[0]["phase"] == "old" && moves[0]["work"] == "rotate").then_some(())
     });
     let mut rotation = busy.command(&["rotate", "people.email", "--rows-per-second", "400", "--batch", "1"]);
     let rotation = rotation.spawn().unwrap();
-    let job = until("the job is shown", || {
+    let job = until(60, "the job is shown", || {
         let job = status(busy.admin)["fleet"]["jobs"][0].clone();
         job["done"].as_u64().is_some_and(|done| done > 0).then_some(job)
     });
@@ -409,13 +400,13 @@ fn a_rotation_is_seen_from_its_beginning_to_what_it_leaves() {
     let output = rotation.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // What it has moved is counted anew; the other column is as it was counted before.
-    let stored = until("the new counts are shown", || {
+    let stored = until(60, "the new counts are shown", || {
         let stored = column("email")["stored"].clone();
         (stored["keys"].get(&old).is_none()).then_some(stored)
     });
     assert_eq!(stored["keys"].as_object().unwrap().values().collect::<Vec<_>>(), [&2000]);
     assert_eq!(column("note")["stored"]["keys"][&old], 2000);
-    let after = until("the job has gone", || {
+    let after = until(60, "the job has gone", || {
         let text = metrics(busy.admin);
         (!text.contains("pgseal_job_rows{")).then_some(text)
     });

@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::admin::{free_address, get, status};
+use crate::harness::until;
 use crate::support::{Cluster, Proxy, RawClient, message};
 
 const EMAIL: &str =
@@ -21,17 +22,6 @@ struct Site {
 
 fn with_note() -> String {
     format!("{EMAIL}note = {{ type = \"text\" }}\n")
-}
-
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 impl Site {
@@ -104,9 +94,10 @@ fn sessions_go_on_under_a_new_policy_between_transactions() {
     open.run("BEGIN");
     open.run("INSERT INTO people(email, note) VALUES ('b', 'begun before')");
     let before = site.digest();
-    until("the first report", || (site.reported() == before).then_some(()));
+    until(30, "the first report", || (site.reported() == before).then_some(()));
     site.switch(&with_note(), 1);
-    let after = until("the policy is read again", || Some(site.digest()).filter(|digest| *digest != before));
+    let after =
+        until(30, "the policy is read again", || Some(site.digest()).filter(|digest| *digest != before));
     // To others it is the policy of the transaction that is still open.
     std::thread::sleep(Duration::from_secs(4));
     assert_eq!(site.reported(), before);
@@ -124,7 +115,7 @@ fn sessions_go_on_under_a_new_policy_between_transactions() {
     let frames = prepared.read_until_ready();
     assert_eq!(frames[0].sqlstate(), "0A000");
     open.run("COMMIT");
-    until("all sessions are under the new policy", || (site.reported() == after).then_some(()));
+    until(30, "all sessions are under the new policy", || (site.reported() == after).then_some(()));
     open.run("INSERT INTO people(email, note) VALUES ('e', 'canary-3')");
     let clear = "SELECT string_agg(note, ',' ORDER BY id) FROM people WHERE note NOT LIKE 'pgs1.%'";
     assert_eq!(site.direct().value(clear).as_deref(), Some("before,begun before,within"));
@@ -150,7 +141,7 @@ fn all_is_read_again_or_nothing() {
         [(other_key.as_str(), "no active version"), ("nonsense", "policy.toml")].into_iter().enumerate()
     {
         site.switch(text, u32::try_from(generation).unwrap());
-        let failed = until("the failure is shown", || {
+        let failed = until(30, "the failure is shown", || {
             let failed = status(site.admin)["policy"]["failed"]["error"].as_str()?.to_owned();
             failed.contains(told).then_some(failed)
         });
@@ -161,19 +152,19 @@ fn all_is_read_again_or_nothing() {
     assert!(site.reloads("failed") >= 2);
     // Protection is taken away by nobody but who asks for it.
     site.switch(&with_note(), 10);
-    let both = until("it is read again", || Some(site.digest()).filter(|digest| *digest != before));
+    let both = until(30, "it is read again", || Some(site.digest()).filter(|digest| *digest != before));
     assert!(status(site.admin)["policy"]["failed"].is_null());
     site.switch(EMAIL, 11);
-    until("the failure is shown", || {
+    until(30, "the failure is shown", || {
         status(site.admin)["policy"]["failed"]["error"].as_str()?.contains("no longer protects").then_some(())
     });
     assert_eq!(site.digest(), both);
     site.proxy.process().signal("HUP");
-    until("it is read again", || (site.digest() == before).then_some(()));
+    until(30, "it is read again", || (site.digest() == before).then_some(()));
     // A policy that protects nothing does not come that way either.
     site.switch("version = 1\n", 12);
     site.proxy.process().signal("HUP");
-    until("the failure is shown", || {
+    until(30, "the failure is shown", || {
         status(site.admin)["policy"]["failed"]["error"].as_str()?.contains("restart").then_some(())
     });
     assert_eq!(site.digest(), before);
@@ -215,7 +206,7 @@ fn nothing_is_lost_while_policies_come_and_go() {
             let before = site.digest();
             site.switch(if generation % 2 == 0 { &other } else { &first }, generation);
             site.proxy.process().signal("HUP");
-            until("it is read again", || (site.digest() != before).then_some(()));
+            until(30, "it is read again", || (site.digest() != before).then_some(()));
             std::thread::sleep(Duration::from_millis(300));
         }
         done.store(true, Ordering::Relaxed);
@@ -244,12 +235,12 @@ fn nothing_is_encrypted_while_a_proxy_runs_another_policy() {
             .unwrap();
         (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
-    until("the first report", || (site.reported() == site.digest()).then_some(()));
+    until(30, "the first report", || (site.reported() == site.digest()).then_some(()));
     let (code, text) = encrypt();
     assert!(code == 1 && text.contains("run another policy"), "{text}");
     assert_eq!(site.direct().value("SELECT note FROM people").as_deref(), Some("plain"));
     fs::write(folder.join("policy.toml"), &policy).unwrap();
-    until("it is encrypted", || {
+    until(30, "it is encrypted", || {
         let (code, text) = encrypt();
         assert!(code == 0 || text.contains("run another policy"), "{text}");
         (code == 0).then_some(())

@@ -9,6 +9,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, IsolationLevel, NoTls, Statement, Transaction};
 
 use crate::site::Site;
+use crate::support::Dice;
 
 /// Works through two proxies, one of which stands still now and then for longer than a lease, while `steps` are gone.
 /// Says what was done.
@@ -80,7 +81,7 @@ pub(super) struct Shared {
 /// A worker, its rows, and what they hold.
 struct Worker {
     number: u32,
-    seed: u64,
+    dice: Dice,
     url: String,
     /// Persons by id: email, and the times that they were counted up.
     people: BTreeMap<i32, (String, i32)>,
@@ -105,18 +106,11 @@ impl Worker {
         let seed = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(u64::from(number) + 1);
         Self {
             number,
-            seed,
+            dice: Dice(seed),
             url,
             people: BTreeMap::new(),
             next: i32::try_from(number).unwrap() * 1_000_000 + 1000,
         }
-    }
-
-    fn random(&mut self, below: u64) -> u64 {
-        self.seed ^= self.seed << 13;
-        self.seed ^= self.seed >> 7;
-        self.seed ^= self.seed << 17;
-        self.seed % below
     }
 
     /// The id of the row that is joined to, and of its visit's number.
@@ -126,7 +120,7 @@ impl Worker {
 
     /// One of the emails that only this worker writes; few, so that values go and come again.
     fn email(&mut self) -> String {
-        let which = self.random(60);
+        let which = self.dice.roll(60);
         format!("w{}-{which}@x", self.number)
     }
 
@@ -168,7 +162,7 @@ impl Worker {
             .expect("the joined row");
         self.people.insert(number, (email, 0));
         while !shared.stop.load(Ordering::Relaxed) {
-            let level = usize::try_from(self.random(3)).unwrap();
+            let level = usize::try_from(self.dice.roll(3)).unwrap();
             let before = self.people.clone();
             let kept = self.next;
             match self.transaction(&mut session, LEVELS[level], shared).await {
@@ -203,8 +197,8 @@ impl Worker {
         let Session { client, by_email, insert, change, upsert, join, list } = session;
         let transaction = client.build_transaction().isolation_level(level).start().await?;
         let mut hot = 0;
-        for _ in 0..=self.random(3) {
-            match self.random(9) {
+        for _ in 0..=self.dice.roll(3) {
+            match self.dice.roll(9) {
                 0 | 1 => self.insert(&transaction, insert).await?,
                 2 => self.change(&transaction, change).await?,
                 3 => self.find(&transaction, by_email).await?,
