@@ -331,6 +331,25 @@ const PHASE: &str = "SELECT phase FROM pgseal.pin WHERE context = 'public.people
 const FIND: &str = "SELECT id FROM people WHERE email = 'p7@x'";
 
 #[test]
+fn a_snapshot_from_before_a_promotion_goes_on_to_be_written_in() {
+    let site = Site::start(1, POLICY, SCHEMA);
+    let mut client = site.through();
+    fill(&mut client);
+    client.run("BEGIN ISOLATION LEVEL REPEATABLE READ");
+    client.run("SELECT id FROM people WHERE email = 'p7@x'");
+    std::thread::scope(|scope| {
+        scope.spawn(|| site.promote());
+        // In this time a promotion that waits for nothing but proxies is carried out, and heard of. No other session is
+        // there that would read the catalog for this one.
+        std::thread::sleep(Duration::from_secs(6));
+        client.run("INSERT INTO people (id, email) VALUES (1000, 'late@x')");
+        client.run("COMMIT");
+    });
+    site.done(&["rotate", "default"]);
+    assert_eq!(client.value("SELECT id FROM people WHERE email = 'late@x'").as_deref(), Some("1000"));
+}
+
+#[test]
 fn a_snapshot_from_within_a_move_is_read_as_before_when_the_move_has_ended() {
     let site = Site::start(1, POLICY, SCHEMA);
     fill(&mut site.through());

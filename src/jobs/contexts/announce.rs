@@ -33,6 +33,12 @@ pub(super) async fn lease(lease: Duration) {
     sleep(lease + MARGIN).await;
 }
 
+/// Waits until whoever reads the catalog finds it there, in a snapshot from before too.
+pub(super) async fn found(client: &Client, lease: Duration) -> Result<(), JobError> {
+    self::lease(lease).await;
+    older_gone(client).await
+}
+
 /// Waits until statements that are carried out do.
 pub(in crate::jobs) async fn heard(client: &Client, lease: Duration) -> Result<(), JobError> {
     self::lease(lease).await;

@@ -601,7 +601,7 @@ pub async fn hold(
     unlock(&client).await?;
     let has_changed = changes.iter().any(|(_, phase)| *phase == Phase::Old);
     if has_changed {
-        announce::lease(lease).await;
+        announce::found(&client, lease).await?;
     }
     Ok(())
 }
@@ -631,7 +631,7 @@ pub async fn keep(
     }
     unlock(&client).await?;
     if has_changed {
-        announce::lease(lease).await;
+        announce::found(&client, lease).await?;
     }
     Ok(())
 }
